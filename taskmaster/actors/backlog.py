@@ -1,0 +1,207 @@
+"""The bounded part of a gate's eligible tasks that lies in memory.
+
+Rules of residence: knows ranks, due times and positions; reads nothing itself. The index holds all
+that waits; this holds the best page of it, kept exact by the notices of what was committed since:
+
+- a notice at or before the page's position is in the page already;
+- a later one enters only if nothing is missing (`complete`) or it ranks before the page's last;
+- while a page is being read, what leaves and what comes is remembered and applied on top of it.
+"""
+
+from heapq import heapify, heappop, heappush
+
+from msgspec import Struct
+
+from taskmaster.events.types import SECOND, Position, TaskId, Wall
+from taskmaster.model.task import Task
+
+PAGE_TASKS = 200
+PAGE_BYTES = 4 * 1024 * 1024
+LOW_TASKS = 100
+"""A new page is read when fewer than this are left and more may be in the index."""
+MOST_TASKS = 2_000
+"""Notices beyond this stay in the index."""
+AHEAD_NS = SECOND
+"""A page of a gate without backlog also holds what becomes due within this time."""
+REREAD_NS = SECOND
+"""With a backlog, tasks that become due are looked for at most this often."""
+
+
+class Waiting(Struct, frozen=True, gc=False):
+    """A task that waits, with its place in the log."""
+
+    task: Task
+    number: Position
+
+
+class Backlog:
+    """Eligible tasks by rank, and soon-due ones by due time. Not for more than one thread."""
+
+    def __init__(self, aging_ns: int) -> None:
+        """Rank is `due_at - priority * aging_ns`, lower first, then the order of submission."""
+        self._aging_ns = aging_ns
+        self._held: dict[TaskId, Waiting] = {}
+        self._ranked: list[tuple[int, Position, TaskId]] = []
+        self._soon: list[tuple[Wall, Position, TaskId]] = []
+        self._last_rank: int = 0
+        self._position = Position(0)
+        self._read_at = Wall(0)
+        self.complete = False
+        self.covered_until = Wall(0)
+        self.next_due_at: Wall | None = None
+        self.next_expiry_at: Wall | None = None
+        self._reading = False
+        self._left: set[TaskId] = set()
+        self._came: list[tuple[Waiting, Position]] = []
+
+    def __len__(self) -> int:
+        """How many are in memory."""
+        return len(self._held)
+
+    def set_aging(self, aging_ns: int) -> None:
+        """Rank by another aging from the next page on; what is in memory is read again."""
+        if aging_ns != self._aging_ns:
+            self._aging_ns = aging_ns
+            self.lose()
+
+    # --- reading ------------------------------------------------------------------------------
+
+    def needs_page(self, now: Wall) -> bool:
+        """Whether the index may hold something that should be in memory."""
+        if self._reading:
+            return False
+        if not self.complete and len(self._ranked) < LOW_TASKS:
+            return True
+        due = self.next_due_at
+        if due is None or due > now:
+            return False
+        return self.complete or now >= self._read_at + REREAD_NS
+
+    def ahead_ns(self) -> int:
+        """How far ahead of now the next page should look."""
+        return AHEAD_NS if self.complete or not self._position else 0
+
+    def begin_read(self) -> None:
+        """A page was asked for; remember what changes until it comes."""
+        self._reading = True
+        self._left.clear()
+        self._came.clear()
+
+    def take(
+        self,
+        waiting: list[Waiting],
+        *,
+        position: Position,
+        complete: bool,
+        now: Wall,
+        covered_until: Wall,
+        next_due_at: Wall | None,
+    ) -> None:
+        """Replace what is in memory by a page read at `position`."""
+        self._reading = False
+        self._held.clear()
+        self._ranked.clear()
+        self._soon.clear()
+        self._position = position
+        self._read_at = now
+        self.complete = complete
+        self.covered_until = covered_until
+        self.next_due_at = next_due_at
+        last = 0
+        for item in waiting:
+            last = self._rank(item.task)
+            if item.task.id not in self._left:
+                self._put(item, now)
+        self._last_rank = last
+        heapify(self._ranked)
+        heapify(self._soon)
+        came, self._came = self._came, []
+        for item, at in came:
+            self.offer(item, at, now)
+        self._left.clear()
+
+    # --- notices ------------------------------------------------------------------------------
+
+    def offer(self, item: Waiting, position: Position, now: Wall) -> None:
+        """A task began to wait, by an event at `position`."""
+        if self._reading:
+            self._came.append((item, position))
+        if position <= self._position:
+            return
+        task = item.task
+        if self.complete:
+            if task.due_at > self.covered_until:
+                self._note_due(task.due_at)
+            elif len(self._held) < MOST_TASKS:
+                self._put(item, now)
+            else:
+                self.complete = False
+                self._last_rank = max((rank for rank, _, _ in self._ranked), default=0)
+        elif self._rank(task) < self._last_rank and len(self._held) < MOST_TASKS:
+            self._put(item, now)
+        elif task.due_at > now:
+            self._note_due(task.due_at)
+
+    def lose(self) -> None:
+        """Something began to wait that is not at hand: memory is no longer complete."""
+        self.complete = False
+        self._last_rank = max((rank for rank, _, _ in self._ranked), default=0)
+
+    def remove(self, task_id: TaskId) -> None:
+        """A task no longer waits, or is being changed."""
+        self._held.pop(task_id, None)
+        if self._reading:
+            self._left.add(task_id)
+
+    def _note_due(self, due_at: Wall) -> None:
+        if self.next_due_at is None or due_at < self.next_due_at:
+            self.next_due_at = due_at
+
+    # --- serving ------------------------------------------------------------------------------
+
+    def peek(self, now: Wall) -> Waiting | None:
+        """The best eligible task, or None."""
+        self._ripen(now)
+        ranked = self._ranked
+        while ranked:
+            item = self._held.get(ranked[0][2])
+            if item is not None and self._rank(item.task) == ranked[0][0]:
+                return item
+            heappop(ranked)
+        return None
+
+    def pop(self, item: Waiting) -> None:
+        """Take out what `peek` gave."""
+        heappop(self._ranked)
+        self.remove(item.task.id)
+
+    def next_soon_at(self) -> Wall | None:
+        """When the next task in memory becomes due."""
+        soon = self._soon
+        while soon and soon[0][2] not in self._held:
+            heappop(soon)
+        return soon[0][0] if soon else None
+
+    def eligible_count(self, now: Wall) -> int:
+        """How many in memory are due."""
+        self._ripen(now)
+        return len(self._ranked)
+
+    def _ripen(self, now: Wall) -> None:
+        soon = self._soon
+        while soon and soon[0][0] <= now:
+            _, number, task_id = heappop(soon)
+            item = self._held.get(task_id)
+            if item is not None and item.task.due_at <= now:
+                heappush(self._ranked, (self._rank(item.task), number, task_id))
+
+    def _put(self, item: Waiting, now: Wall) -> None:
+        task = item.task
+        self._held[task.id] = item
+        if task.due_at <= now:
+            heappush(self._ranked, (self._rank(task), item.number, task.id))
+        else:
+            heappush(self._soon, (task.due_at, item.number, task.id))
+
+    def _rank(self, task: Task) -> int:
+        return task.due_at - task.submitted.priority * self._aging_ns

@@ -1,0 +1,301 @@
+"""`LoopActor`: pykka's actor on an asyncio loop, so that a hundred thousand live in one process.
+
+Rules of residence: knows nothing of gates, tasks or the log. Stands on pykka's extension points
+(underscore names, hence the pinned minor version) and closes what pykka leaves open:
+
+- `start` returns once `on_start` has run; its failure is raised to the starter;
+- an unexpected error ends the actor, in `ask` too, and only this actor, whatever was raised;
+- a stop is served before the backlog of the inbox;
+- whoever watches gets exactly one `Down` for each incarnation;
+- no global registry, whose removal is linear.
+
+All actors of a loop run on its thread. `tell` from that thread is an append; from another it costs
+one `call_soon_threadsafe`. Handlers are short and never wait.
+"""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Coroutine, Generator
+from itertools import count
+from typing import Any, Protocol, Self
+
+import pykka
+from msgspec import Struct
+from pykka import ActorDeadError, ActorRef
+from pykka._envelope import Envelope
+from pykka.messages import _ActorStop
+
+MESSAGES_A_TURN = 64
+"""An actor lets others have the loop after this many messages."""
+
+_numbers = count(1)
+
+
+class Down(Struct, frozen=True):
+    """An actor ended. `error` is None after a stop that was asked for; `message` is the type of
+    what it was handling when it crashed."""
+
+    actor: "ActorRef[Any]"
+    name: str
+    error: BaseException | None = None
+    message: str = ""
+
+
+class Turns(Protocol):
+    """Decides the order in which inboxes with mail are served."""
+
+    def soon(self, serve: Callable[[], None]) -> None:
+        """Call `serve` in a later turn of the loop."""
+        ...
+
+
+class Life:
+    """One incarnation's life: what pykka expects of a `threading.Event`, without its lock, and
+    who is to be told of its end. Every reference to the actor shares it."""
+
+    __slots__ = ("_over", "_watchers")
+
+    def __init__(self) -> None:
+        self._over = False
+        self._watchers: list[Callable[[Down], None]] | None = None
+
+    def is_set(self) -> bool:
+        """Whether it is over."""
+        return self._over
+
+    def set(self) -> None:
+        """End it."""
+        self._over = True
+
+    def watch(self, told: Callable[["Down"], None]) -> None:
+        """Have `told` called once, at the end."""
+        if self._watchers is None:
+            self._watchers = []
+        self._watchers.append(told)
+
+    def tell_watchers(self, down: "Down") -> None:
+        """Tell each watcher, once."""
+        watchers, self._watchers = self._watchers or [], None
+        for told in watchers:
+            told(down)
+
+
+class LoopFuture(pykka.Future[Any]):
+    """A reply that can be awaited. A blocking `get` on the loop's thread is refused."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def get(self, *, timeout: float | None = None) -> Any:
+        """The reply, once it is there; never waits, for that would hold the loop for ever."""
+        del timeout
+        if not self._future.done():
+            raise RuntimeError("get() would hold the loop; await the future instead")
+        return self._future.result()
+
+    def set(self, value: Any = None) -> None:
+        """Give the reply; a caller that has gone is no error."""
+        if not self._future.done():
+            self._future.set_result(value)
+
+    def set_exception(self, exc_info: Any = None) -> None:
+        """Give an error as the reply."""
+        if self._future.done():
+            return
+        error = exc_info[1] if isinstance(exc_info, tuple) else exc_info
+        self._future.set_exception(error or ActorDeadError("the actor is not there"))
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        """Wait for the reply."""
+        return self._future.__await__()
+
+
+class LoopInbox:
+    """Mail in order; a stop goes first."""
+
+    __slots__ = ("loop", "mail", "scheduled", "serve", "thread", "turns")
+
+    def __init__(self) -> None:
+        self.mail: deque[Envelope[Any]] = deque()
+        self.scheduled = False
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.turns: Turns | None = None
+        self.thread = 0
+        self.serve: Callable[[], None] | None = None
+
+    def put(self, envelope: Envelope[Any], /) -> None:
+        """Add mail, from any thread."""
+        if isinstance(envelope.message, _ActorStop):
+            self.mail.appendleft(envelope)
+        else:
+            self.mail.append(envelope)
+        if not self.scheduled and self.loop is not None:
+            self.schedule()
+
+    def schedule(self) -> None:
+        """Have the inbox served in a later turn."""
+        assert self.loop is not None
+        assert self.serve is not None
+        self.scheduled = True
+        if self.turns is not None:
+            self.turns.soon(self.serve)
+        elif threading.get_ident() == self.thread:
+            self.loop.call_soon(self.serve)
+        else:
+            self.loop.call_soon_threadsafe(self.serve)
+
+    def get(self) -> Envelope[Any]:
+        """The next mail; there must be some."""
+        return self.mail.popleft()
+
+    def empty(self) -> bool:
+        """Whether there is none."""
+        return not self.mail
+
+
+class _Coroutine(Struct, frozen=True):
+    """Stands for the message when a spawned coroutine failed."""
+
+
+class LoopActor(pykka.Actor):
+    """An actor of the running loop; start it from the loop's thread."""
+
+    def __init__(self) -> None:
+        """Set what pykka's own `__init__` sets, without a lock and a random urn for each actor."""
+        self.actor_urn = f"{type(self).__name__}:{next(_numbers)}"
+        self.actor_inbox = self._create_actor_inbox()
+        self.life = Life()
+        self.actor_stopped = self.life  # pyright: ignore[reportAttributeAccessIssue]  # same methods
+        self._actor_ref = ActorRef(self)
+        self._spawned: set[asyncio.Task[Any]] | None = None
+
+    @classmethod
+    def start(cls, *args: Any, **kwargs: Any) -> "ActorRef[Self]":
+        """Make and start an actor; returns once `on_start` has run.
+
+        Raises:
+            Exception: what `__init__` or `on_start` raised; the actor is not there then.
+        """
+        actor = cls(*args, **kwargs)
+        actor._start_actor_loop()
+        return actor.actor_ref
+
+    @staticmethod
+    def _create_actor_inbox() -> LoopInbox:
+        return LoopInbox()
+
+    @staticmethod
+    def _create_future() -> LoopFuture:
+        return LoopFuture()
+
+    def _start_actor_loop(self) -> None:
+        inbox = self.inbox
+        inbox.loop = loop = asyncio.get_running_loop()
+        inbox.turns = getattr(loop, "turns", None)
+        inbox.thread = threading.get_ident()
+        inbox.serve = self._serve
+        try:
+            self.on_start()
+        except BaseException:
+            self.actor_stopped.set()
+            self._actor_loop_teardown()
+            raise
+        if inbox.mail and not inbox.scheduled:
+            inbox.schedule()
+
+    @property
+    def inbox(self) -> LoopInbox:
+        """The inbox, by its own type."""
+        inbox = self.actor_inbox
+        assert isinstance(inbox, LoopInbox)
+        return inbox
+
+    def spawn(self, work: Coroutine[Any, Any, object]) -> None:
+        """Run a coroutine that belongs to this actor: cancelled at its end, crashing it on error."""
+        task = asyncio.ensure_future(work)
+        if self._spawned is None:
+            self._spawned = set()
+        self._spawned.add(task)
+        task.add_done_callback(self._spawn_ended)
+
+    def _spawn_ended(self, task: "asyncio.Task[Any]") -> None:
+        if self._spawned is not None:
+            self._spawned.discard(task)
+        if task.cancelled() or self.life.is_set():
+            return
+        error = task.exception()
+        if error is not None:
+            self._crash(error, Envelope(_Coroutine()))
+
+    def _serve(self) -> None:
+        """Handle some mail, then let others have the loop."""
+        inbox = self.inbox
+        inbox.scheduled = False
+        mail = inbox.mail
+        for _ in range(MESSAGES_A_TURN):
+            if not mail or self.actor_stopped.is_set():
+                break
+            envelope = mail.popleft()
+            try:
+                reply = self._handle_receive(envelope.message)
+            except BaseException as error:  # noqa: BLE001  # whatever it was, it ends this actor only
+                self._crash(error, envelope)
+                return
+            if envelope.reply_to is not None:
+                envelope.reply_to.set(reply)
+        if self.actor_stopped.is_set():
+            self._actor_loop_teardown()
+        elif mail and not inbox.scheduled:
+            inbox.schedule()
+
+    def _crash(self, error: BaseException, envelope: Envelope[Any]) -> None:
+        self.actor_stopped.set()
+        if envelope.reply_to is not None:
+            envelope.reply_to.set_exception(error)
+        try:
+            self.on_failure(type(error), error, error.__traceback__)
+        except BaseException as second:  # noqa: BLE001  # the first error is the one to tell
+            error.add_note(f"on_failure raised {second!r}")
+        self._let_go()
+        self.life.tell_watchers(Down(self.actor_ref, self.actor_urn, error, _type_name(envelope)))
+
+    def _stop(self) -> None:
+        """A stop that was asked for."""
+        self.actor_stopped.set()
+        error: BaseException | None = None
+        try:
+            self.on_stop()
+        except BaseException as raised:  # noqa: BLE001  # told to the watchers as the end's reason
+            error = raised
+        self._let_go()
+        self.life.tell_watchers(Down(self.actor_ref, self.actor_urn, error, "stop" if error else ""))
+
+    def _let_go(self) -> None:
+        """Cancel what it spawned, answer who waits for a reply."""
+        for task in list(self._spawned or ()):
+            task.cancel()
+        self._actor_loop_teardown()
+
+
+def _type_name(envelope: Envelope[Any]) -> str:
+    return type(envelope.message).__name__
+
+
+def tell(ref: "ActorRef[Any]", message: object) -> bool:
+    """Tell an actor that may have ended; False when it has. Mail is a hint, truth is the log."""
+    if ref.actor_stopped.is_set():
+        return False
+    ref.actor_inbox.put(Envelope(message))
+    return True
+
+
+def watch(ref: "ActorRef[Any]", told: Callable[[Down], None]) -> None:
+    """Have `told` called once when the actor ends; at once if it has. On the loop's thread."""
+    life = ref.actor_stopped
+    assert isinstance(life, Life)
+    if life.is_set():
+        told(Down(ref, ref.actor_urn))
+    else:
+        life.watch(told)

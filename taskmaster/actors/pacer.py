@@ -1,0 +1,121 @@
+"""Lets granted and committed starts go at their time (semantics 3.8).
+
+Rules of residence: one for each gate; the limit's arithmetic is `model/limits.py`. A commit
+releases its whole batch at once, so what was granted is spaced again here, by what was really
+sent: at the later of its slot and the limit at the real instant.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from taskmaster.actors.ports import Clock
+from taskmaster.events.types import SECOND, Mono, TaskId
+from taskmaster.model.limits import GRANT_LIFETIME_NS, Spacing, carried_tats, spend, token_at
+
+
+class Held(Struct, frozen=True, gc=False):
+    """A start that is committed and not sent. `go` sends it, `void` gives it up."""
+
+    task: TaskId
+    slot_at: Mono
+    go: Callable[[], None]
+    void: Callable[[], None]
+
+
+class Pacer:
+    """The queue of committed starts of one gate. On the loop's thread."""
+
+    def __init__(self, clock: Clock, paces: tuple[Spacing, ...], tats: tuple[Mono, ...]) -> None:
+        """Go on from `tats`, where sending stood."""
+        self._clock = clock
+        self._paces = paces
+        self._tats = tats
+        self._held: deque[Held] = deque()
+        self._granted = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def has_rates(self) -> bool:
+        """Whether starts must come here before they are sent."""
+        return bool(self._paces)
+
+    def granted(self) -> None:
+        """A start was granted that will come here or be `lost`."""
+        self._granted += 1
+
+    def lost(self) -> None:
+        """A granted start will not come here any more."""
+        self._granted -= 1
+
+    def projected_tats(self) -> tuple[Mono, ...]:
+        """Where sending will stand once all that is granted has gone."""
+        if not self._paces:
+            return ()
+        ahead = self._granted
+        return tuple(
+            Mono(tat + ahead * pace.interval_ns)
+            for pace, tat in zip(self._paces, self._tats, strict=True)
+        )
+
+    def change(self, paces: tuple[Spacing, ...]) -> None:
+        """Space by other rates from now on; what was sent stays spent."""
+        if paces != self._paces:
+            self._tats = carried_tats(self._paces, self._tats, paces, self._clock.mono())
+            self._paces = paces
+            self._let_go()
+
+    def hold(self, held: Held) -> None:
+        """Send a committed start when its time comes."""
+        self._held.append(held)
+        if self._timer is None:
+            self._let_go()
+
+    def drop(self, task: TaskId) -> bool:
+        """Take a held start out again; False when it is not here any more."""
+        for held in self._held:
+            if held.task == task:
+                self._held.remove(held)
+                self._granted -= 1
+                return True
+        return False
+
+    def stop(self) -> None:
+        """Send nothing more."""
+        self._held.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def departed(self, sent_at: Mono, decided_at: Mono) -> None:
+        """The request left later than decided: an idle limit counts from the real instant."""
+        late = sent_at - decided_at
+        if late > 0:
+            self._tats = tuple(
+                Mono(tat + late) if tat - pace.interval_ns <= decided_at else tat
+                for pace, tat in zip(self._paces, self._tats, strict=True)
+            )
+
+    def _let_go(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while self._held:
+            now = self._clock.mono()
+            head = self._held[0]
+            if now > head.slot_at + GRANT_LIFETIME_NS:
+                self._held.popleft()
+                self._granted -= 1
+                head.void()
+                continue
+            at = max(head.slot_at, token_at(self._paces, self._tats))
+            if at > now:
+                loop = asyncio.get_running_loop()
+                self._timer = loop.call_later((at - now) / SECOND, self._let_go)
+                return
+            self._held.popleft()
+            self._granted -= 1
+            self._tats = spend(self._paces, self._tats, now)
+            head.go()

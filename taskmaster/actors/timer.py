@@ -1,0 +1,105 @@
+"""Wakes gates: one heap for the shard, one entry for each gate; nothing polls.
+
+Rules of residence: knows names and instants. Due times are of the wall clock, which may jump; so
+the timer never sleeps longer than `LOOK_NS` while anything waits, and says when the clock jumped.
+"""
+
+import asyncio
+from collections.abc import Callable
+from heapq import heappop, heappush
+
+from taskmaster.actors.ports import Clock
+from taskmaster.events.types import SECOND, GateName, Mono, Wall
+
+LOOK_NS = 5 * SECOND
+
+
+class Timer:
+    """At most one wake-up for each gate. On the loop's thread."""
+
+    def __init__(self, clock: Clock, wake: Callable[[GateName], None]) -> None:
+        """`wake` is called on the loop, once, when a gate's instant has come."""
+        self._clock = clock
+        self._wake = wake
+        self._at: dict[GateName, Mono] = {}
+        self._wall: dict[GateName, Wall] = {}
+        self._heap: list[tuple[Mono, GateName]] = []
+        self._handle: asyncio.TimerHandle | None = None
+        self._armed_for: int = 0
+        self._offset = clock.wall() - clock.mono()
+
+    def __len__(self) -> int:
+        """How many gates have a wake-up."""
+        return len(self._at)
+
+    def wake_at(self, gate: GateName, at: Mono) -> None:
+        """Wake `gate` at `at`, instead of whatever was set before."""
+        self._wall.pop(gate, None)
+        self._set(gate, at)
+
+    def wake_when_due(self, gate: GateName, due_at: Wall) -> None:
+        """Wake `gate` when the wall clock reaches `due_at`, also when that clock is set."""
+        self._wall[gate] = due_at
+        self._set(gate, Mono(due_at - self._offset))
+
+    def forget(self, gate: GateName) -> None:
+        """No wake-up for `gate`."""
+        self._at.pop(gate, None)
+        self._wall.pop(gate, None)
+
+    def stop(self) -> None:
+        """No wake-ups at all."""
+        self._at.clear()
+        self._wall.clear()
+        self._heap.clear()
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+    def _set(self, gate: GateName, at: Mono) -> None:
+        if self._at.get(gate) == at:
+            return
+        self._at[gate] = at
+        heappush(self._heap, (at, gate))
+        self._arm()
+
+    def _arm(self) -> None:
+        heap = self._heap
+        while heap and self._at.get(heap[0][1]) != heap[0][0]:
+            heappop(heap)
+        if not heap:
+            return
+        now = self._clock.mono()
+        at = min(heap[0][0], now + LOOK_NS)
+        if self._handle is not None:
+            if self._armed_for <= at:
+                return
+            self._handle.cancel()
+        self._armed_for = at
+        delay = max(0, at - now) / SECOND
+        self._handle = asyncio.get_running_loop().call_later(delay, self._fire)
+
+    def _fire(self) -> None:
+        self._handle = None
+        self._follow_wall_clock()
+        now = self._clock.mono()
+        heap = self._heap
+        woken: list[GateName] = []
+        while heap and heap[0][0] <= now:
+            at, gate = heappop(heap)
+            if self._at.get(gate) == at:
+                del self._at[gate]
+                self._wall.pop(gate, None)
+                woken.append(gate)
+        for gate in woken:
+            self._wake(gate)
+        self._arm()
+
+    def _follow_wall_clock(self) -> None:
+        """Move the wake-ups that follow the wall clock when it was set."""
+        offset = self._clock.wall() - self._clock.mono()
+        if abs(offset - self._offset) < SECOND // 1_000:
+            return
+        self._offset = offset
+        for gate, due_at in list(self._wall.items()):
+            self._set(gate, Mono(due_at - offset))

@@ -1,0 +1,1 @@
+"""REST: it only translates."""

@@ -1,0 +1,1 @@
+"""The outbound request: sender, egress guard, signing."""

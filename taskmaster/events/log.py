@@ -1,0 +1,318 @@
+"""The log as the rest of the program sees it: what can be appended, what can be read.
+
+Rules of residence: value types and ports only. A `Committer` makes appends durable, one batch a
+transaction, together with the task index; a `Reader` answers questions from committed state.
+The production pair lives on threads (`actors/threads.py`), the simulated pair in virtual time;
+both stand on one store class for each database (`events/sqlite.py`).
+"""
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+from msgspec import Struct
+
+from taskmaster.events.types import (
+    AnyEvent,
+    GateName,
+    GateSettings,
+    Mono,
+    Position,
+    SeriesName,
+    Stream,
+    TaskId,
+    Version,
+    Wall,
+)
+
+
+class Write(Struct, frozen=True, gc=False):
+    """Events for one stream, which must stand at `expected`. No events: only the check."""
+
+    stream: Stream
+    expected: Version
+    events: tuple[AnyEvent, ...] = ()
+
+
+class Append(Struct, frozen=True, gc=False):
+    """Any mix of streams, all or nothing."""
+
+    writes: tuple[Write, ...]
+
+
+class Committed(Struct, frozen=True, gc=False):
+    """Durable. `position` is that of the append's last event."""
+
+    position: Position
+
+
+class VersionConflict(Struct, frozen=True, gc=False):
+    """Someone else decided first: `stream` stands at `actual`. Nothing of the append is stored."""
+
+    stream: Stream
+    actual: Version
+
+
+class KeyTaken(Struct, frozen=True, gc=False):
+    """The idempotency key belongs to `task`; `same` when the fingerprint is the same too.
+
+    Nothing of the append is stored. When the first user of the key is in the same batch, the
+    answer comes with its commit.
+    """
+
+    task: TaskId
+    same: bool
+
+
+AppendResult = Committed | VersionConflict | KeyTaken
+
+
+class NotStored(Struct, frozen=True):
+    """The store took nothing of the batch and said so (busy, full, read-only): it may be tried
+    again."""
+
+    error: str
+
+
+class Unknown(Struct, frozen=True):
+    """The store failed in a way that leaves open whether the batch is stored. Whoever appended
+    must not go on with what it has in memory."""
+
+    error: str
+
+
+BatchResult = list[AppendResult] | NotStored | Unknown
+
+# --- the index --------------------------------------------------------------------------------
+
+RowState = Literal[
+    "waiting", "in_flight", "awaiting", "uncertain", "succeeded", "dead", "cancelled", "expired"
+]
+"""A task's state as the index keeps it; `waiting` covers scheduled, which time alone decides."""
+OPEN_STATES: tuple[RowState, ...] = ("waiting", "in_flight", "awaiting", "uncertain")
+
+
+RowControl = Literal["running", "paused", "draining", "closed"]
+RowMode = Literal["open", "tripped", "probing", "ramping"]
+
+
+class TaskRow(Struct, frozen=True):
+    """Where one task stands. `number` is the position of its submission. `attempts` counts the
+    sends (starts less voided ones). `held`: not the head of its order key, or its series is
+    paused."""
+
+    task: TaskId
+    number: Position
+    gate: GateName
+    state: RowState
+    version: Version
+    priority: int
+    due_at: Wall
+    submitted_at: Wall
+    changed_at: Wall
+    attempts: int
+    url: str
+    expires_at: Wall | None = None
+    fair_key: str = ""
+    order_key: str = ""
+    series: SeriesName | None = None
+    nominal_at: Wall | None = None
+    held: bool = False
+
+
+class OpenAttempt(Struct, frozen=True):
+    """A start without an end."""
+
+    task: TaskId
+    attempt: int
+    slot_at: Mono
+    position: Position
+
+
+class OutcomeBucket(Struct, frozen=True):
+    """Ended attempts of one second (since 1970) of one gate; `failed` is the endpoint's fault."""
+
+    second: int
+    ended: int
+    failed: int
+
+
+class GateTraffic(Struct, frozen=True):
+    """What a gate's state needs from its tasks' attempts.
+
+    `buckets` are those since the gate's last change of mode, at most the newest 120 seconds;
+    `failures_in_row` is counted since then too. `last_start` and `last_start_position` belong to
+    the newest `AttemptStarted` of the gate: its `tats`. `throttled_until` is the latest asked for.
+    """
+
+    open: tuple[OpenAttempt, ...] = ()
+    buckets: tuple[OutcomeBucket, ...] = ()
+    failures_in_row: int = 0
+    last_tats: tuple[Mono, ...] = ()
+    last_start_position: Position = Position(0)
+    throttled_until: Mono = Mono(0)
+
+
+class GateSnapshot(Struct, frozen=True):
+    """All that a gate's fold needs, from one snapshot of the log at `position`."""
+
+    position: Position
+    events: "tuple[Recorded, ...]"
+    traffic: GateTraffic
+
+
+class GateRow(Struct, frozen=True):
+    """A gate's counters and where its own stream stands; `counts` by row state.
+
+    `mode` and `control` name the last event that changed them; `settings` are the last set.
+    """
+
+    gate: GateName
+    version: Version
+    counts: dict[RowState, int]
+    settings: GateSettings
+    control: RowControl = "running"
+    mode: RowMode = "open"
+    quarantined: bool = False
+    implicit: bool = False
+    attempts: int = 0
+    failures: int = 0
+
+
+class SeriesRow(Struct, frozen=True):
+    """A series and its open task."""
+
+    series: SeriesName
+    gate: GateName
+    version: Version
+    state: Literal["active", "paused", "ended"]
+    open_task: TaskId | None
+
+
+class Recorded(Struct, frozen=True):
+    """One event with its place."""
+
+    position: Position
+    stream: Stream
+    version: Version
+    event: AnyEvent
+
+
+class WaitingTask(Struct, frozen=True):
+    """One row of a page with the whole of its stream, oldest first."""
+
+    row: TaskRow
+    events: tuple[AnyEvent, ...]
+
+
+class Page(Struct, frozen=True):
+    """What comes next in a gate: eligible tasks in order of rank, at a snapshot of the log.
+
+    `complete`: no eligible task is missing. `next_due_at`: the earliest due time after `now` of a
+    task that waits, or None. `expired` are open tasks whose `expires_at` has passed (at most 500).
+    """
+
+    position: Position
+    complete: bool
+    tasks: tuple[WaitingTask, ...]
+    next_due_at: Wall | None
+    next_expiry_at: Wall | None = None
+    expired: tuple[TaskId, ...] = ()
+
+
+class TaskFilter(Struct, frozen=True):
+    """Which tasks a list shows; empty fields match everything."""
+
+    gate: GateName | None = None
+    states: tuple[RowState, ...] = ()
+    series: SeriesName | None = None
+    key: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+    due_before: Wall | None = None
+    due_after: Wall | None = None
+
+
+class Committer(Protocol):
+    """Makes batches durable, one at a time, in order."""
+
+    async def commit(self, batch: Sequence[Append]) -> BatchResult:
+        """Store what can be stored of `batch`; one result for each append, in order."""
+        ...
+
+
+class Reader(Protocol):
+    """Answers from committed state. Every answer is bounded."""
+
+    async def page(
+        self,
+        gate: GateName,
+        now: Wall,
+        *,
+        limit: int,
+        aging_ns: int,
+        max_bytes: int,
+        ahead_ns: int = 0,
+    ) -> Page:
+        """What comes next in `gate`, by `due_at - priority * aging_ns`, then by number.
+
+        With `ahead_ns` tasks that become due within it are there too, and `complete` and
+        `next_due_at` speak of `now + ahead_ns`; `expired` always speaks of `now`.
+        """
+        ...
+
+    async def task_events(self, task: TaskId) -> tuple[Recorded, ...]:
+        """A task's stream; empty when there is no such task."""
+        ...
+
+    async def stream(
+        self, stream: Stream, *, after: Version = Version(0), limit: int = 1_000
+    ) -> tuple[Recorded, ...]:
+        """A stream from after a version on."""
+        ...
+
+    async def events(
+        self, *, after: Position, limit: int = 1_000, streams_like: str = ""
+    ) -> tuple[Recorded, ...]:
+        """The log from after a position on; `streams_like` is a prefix."""
+        ...
+
+    async def gate_snapshot(self, gate: GateName) -> GateSnapshot:
+        """A gate's own stream and its traffic, at one position."""
+        ...
+
+    async def gate_rows(self, names: Sequence[GateName] = ()) -> tuple[GateRow, ...]:
+        """Counters of these gates, or of all."""
+        ...
+
+    async def series_row(self, name: SeriesName) -> SeriesRow | None:
+        """One series, or None."""
+        ...
+
+    async def series_rows(self, *, after: str = "", limit: int = 100) -> tuple[SeriesRow, ...]:
+        """Series by name, from after a name on."""
+        ...
+
+    async def task_row(self, task: TaskId) -> TaskRow | None:
+        """Where a task stands, or None."""
+        ...
+
+    async def task_rows(
+        self, match: TaskFilter, *, before: Position | None = None, limit: int = 100
+    ) -> tuple[TaskRow, ...]:
+        """Matching tasks, newest first, from before a number on."""
+        ...
+
+    async def open_attempts(self, *, limit: int = 500) -> tuple[OpenAttempt, ...]:
+        """Starts without an end, oldest first, over all gates."""
+        ...
+
+    async def next_dues(self) -> dict[GateName, Wall]:
+        """For each gate with something waiting that is not held: its earliest due time."""
+        ...
+
+    async def eligible(self, gate: GateName, now: Wall) -> tuple[int, Wall | None]:
+        """How many tasks of a gate wait and are due, and the due time of the oldest."""
+        ...
+
+    async def position(self) -> Position:
+        """The position of the newest event, or 0."""
+        ...

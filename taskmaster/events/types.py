@@ -1,0 +1,546 @@
+"""The facts: what can have happened, as frozen structs, with the ids and times they are made of.
+
+Rules of residence: an event says what was true, in the past tense, and is never changed; a new
+meaning is a new event or a new schema version (`events/codec.py` upcasts old ones). No decision
+lives here, and nothing of the project is imported. Instants and durations are integers of
+nanoseconds. No secret may be a field.
+"""
+
+from typing import Literal, NewType
+
+from msgspec import Struct
+
+Wall = NewType("Wall", int)
+"""An instant of shard time: the wall clock made never to go back, ns since 1970 in UTC."""
+Mono = NewType("Mono", int)
+"""An instant of pacing time: runs with the monotonic clock, anchored to the wall clock once for
+each boot of the machine, so that it can be written down and read back. Never jumps."""
+
+NS = 1
+MILLISECOND = 1_000_000
+SECOND = 1_000_000_000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+TaskId = NewType("TaskId", str)
+GateName = NewType("GateName", str)
+SeriesName = NewType("SeriesName", str)
+NodeId = NewType("NodeId", str)
+Stream = NewType("Stream", str)
+Position = NewType("Position", int)
+Version = NewType("Version", int)
+Epoch = NewType("Epoch", int)
+
+NEW = Version(0)
+"""The version of a stream that has no events yet."""
+
+
+def task_stream(task_id: TaskId) -> Stream:
+    """The stream of one task."""
+    return Stream(f"task-{task_id}")
+
+
+def gate_stream(name: GateName) -> Stream:
+    """The stream of one gate."""
+    return Stream(f"gate-{name}")
+
+
+def series_stream(name: SeriesName) -> Stream:
+    """The stream of one series."""
+    return Stream(f"series-{name}")
+
+
+def node_stream(node: NodeId) -> Stream:
+    """The stream of one process."""
+    return Stream(f"node-{node}")
+
+
+class Cause(Struct, frozen=True, omit_defaults=True, gc=False):
+    """Why an event exists: the command, who gave it and the reason in their words."""
+
+    command: str = "rule"
+    author: str = "taskmaster"
+    reason: str = ""
+
+
+BY_RULE = Cause()
+"""The cause of what follows from the rules alone."""
+
+
+class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Root of all facts."""
+
+    at: Wall
+    cause: Cause = BY_RULE
+
+
+# --- what a task is made of -------------------------------------------------------------------
+
+Jitter = Literal["full", "none"]
+
+
+class Retry(Struct, frozen=True, omit_defaults=True):
+    """The rules of trying again (semantics 5)."""
+
+    max_attempts: int = 5
+    min_backoff_ns: int = SECOND
+    max_backoff_ns: int = 10 * MINUTE
+    max_elapsed_ns: int = DAY
+    jitter: Jitter = "full"
+    retry_on: tuple[int, ...] = ()
+
+
+class Request(Struct, frozen=True, omit_defaults=True):
+    """What is sent; the body's bytes are frozen at submission."""
+
+    url: str
+    method: str = "POST"
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+
+
+class Occurrence(Struct, frozen=True, omit_defaults=True):
+    """Which run of which series a task is, and the nominal time that follows it.
+
+    `next_at` is a hint for catch-up: `None` where only the end decides (`after`).
+    """
+
+    series: SeriesName
+    series_version: Version
+    number: int
+    nominal_at: Wall
+    next_at: Wall | None = None
+
+
+class TaskSubmitted(Event, kw_only=True):
+    """A task was accepted. `key` is its idempotency key within the gate, or empty."""
+
+    gate: GateName
+    request: Request
+    due_at: Wall
+    retry: Retry = Retry()
+    timeout_ns: int = 30 * SECOND
+    expires_at: Wall | None = None
+    idempotent: bool = True
+    priority: int = 0
+    fair_key: str = ""
+    order_key: str = ""
+    key: str = ""
+    fingerprint: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+    traceparent: str = ""
+    occurrence: Occurrence | None = None
+
+
+# --- attempts ---------------------------------------------------------------------------------
+
+Outcome = Literal[
+    "dns",
+    "refused",
+    "tls",
+    "connect_timeout",
+    "timeout",
+    "reset",
+    "interrupted",
+    "crashed",
+    "server_error",
+    "retryable",
+    "throttled",
+    "redirect",
+    "client_error",
+    "certificate",
+    "egress",
+]
+"""What an attempt that did not succeed came to (semantics 5)."""
+Fault = Literal["endpoint", "task", "none"]
+"""Whose fault: the endpoint's failures trip a gate, an answer to a bad task shows it is alive."""
+Delivered = Literal["no", "yes", "unknown"]
+Next = Literal["retry", "dead", "cancelled", "expired", "uncertain"]
+EndReason = Literal["", "attempts", "elapsed", "deadline", "permanent", "command", "poison"]
+
+
+class AttemptStarted(Event, kw_only=True):
+    """An attempt may be sent from `slot_at` on, and no later than a second after it.
+
+    `tats` is the gate's theoretical arrival time after this start, one for each of its rates.
+    `stopped_ns` is how long the gate had been paused or tripped in its life.
+    """
+
+    gate: GateName
+    attempt: int
+    slot_at: Mono
+    tats: tuple[Mono, ...] = ()
+    stopped_ns: int = 0
+    probe: bool = False
+
+
+class AttemptVoided(Event, kw_only=True):
+    """A start that was certainly not sent. Its token is spent, no attempt used up."""
+
+    gate: GateName
+    attempt: int
+
+
+class AttemptSucceeded(Event, kw_only=True):
+    """The endpoint answered 2xx. `response` holds at most 16 KiB of its body."""
+
+    gate: GateName
+    attempt: int
+    status: int
+    duration_ns: int
+    response: bytes = b""
+    truncated: bool = False
+
+
+class AttemptFailed(Event, kw_only=True):
+    """An attempt came to nothing; `next` says what follows, `used` whether it counts.
+
+    `retry_at` is set when `next` is retry. `throttle_until` slows the whole gate.
+    """
+
+    gate: GateName
+    attempt: int
+    outcome: Outcome
+    fault: Fault
+    delivered: Delivered
+    next: Next
+    reason: EndReason = ""
+    used: bool = True
+    retry_at: Wall | None = None
+    throttle_until: Mono | None = None
+    status: int = 0
+    error: str = ""
+    duration_ns: int = 0
+    response: bytes = b""
+    truncated: bool = False
+
+
+# --- a task between attempts ------------------------------------------------------------------
+
+
+class TaskRescheduled(Event, kw_only=True):
+    """A task that waits got another due time; by catch-up, another nominal time too."""
+
+    gate: GateName
+    due_at: Wall
+    occurrence: Occurrence | None = None
+
+
+class TaskCancelled(Event, kw_only=True):
+    """Final: it will not be attempted (again)."""
+
+    gate: GateName
+
+
+class CancelRequested(Event, kw_only=True):
+    """Someone wants a task in flight to be its last attempt."""
+
+    gate: GateName
+
+
+class TaskExpired(Event, kw_only=True):
+    """Final: its `expires_at` passed before it could start."""
+
+    gate: GateName
+
+
+class TaskDied(Event, kw_only=True):
+    """Final without a last attempt: its time was used up while it waited."""
+
+    gate: GateName
+    reason: EndReason
+
+
+class TaskRevived(Event, kw_only=True):
+    """A task that had ended, or was held as uncertain, was given to its gate again."""
+
+    gate: GateName
+    due_at: Wall
+
+
+# --- gates ------------------------------------------------------------------------------------
+
+
+class Rate(Struct, frozen=True, omit_defaults=True):
+    """At most `burst + T * rate / per_ns` starts in any interval of length T."""
+
+    rate: float
+    per_ns: int = SECOND
+    burst: int = 1
+
+
+class Limits(Struct, frozen=True, omit_defaults=True):
+    """All must agree to a start. `concurrency` bounds attempts started and not ended."""
+
+    concurrency: int = 32
+    rates: tuple[Rate, ...] = ()
+
+
+class RecoverySettings(Struct, frozen=True, omit_defaults=True):
+    """When a gate trips and how it comes back (semantics 4). No steps: no ramp."""
+
+    trip_failures: int = 5
+    trip_ratio: float = 0.5
+    trip_min_attempts: int = 10
+    trip_window_ns: int = MINUTE
+    tripped_min_ns: int = SECOND
+    tripped_max_ns: int = 30 * SECOND
+    ramp_steps: tuple[int, ...] = (5, 10, 25, 50, 100)
+    ramp_step_ns: int = 10 * SECOND
+    ramp_after_ns: int = MINUTE
+
+
+class GateSettings(Struct, frozen=True, omit_defaults=True):
+    """Everything about a gate that a command can set. `max_backlog` 0 is no bound."""
+
+    limits: Limits = Limits()
+    recovery: RecoverySettings = RecoverySettings()
+    aging_ns: int = MINUTE
+    max_backlog: int = 0
+
+
+class GateOpened(Event, kw_only=True):
+    """A gate exists. `implicit`: made for the origin of a URL, not by a command."""
+
+    settings: GateSettings
+    mono: Mono
+    implicit: bool = False
+
+
+class GateLimitsChanged(Event, kw_only=True):
+    """From here on these settings hold."""
+
+    settings: GateSettings
+    mono: Mono
+
+
+class GatePaused(Event, kw_only=True):
+    """No new starts; with `drain`, until nothing is in flight and on."""
+
+    mono: Mono
+    until: Wall | None = None
+    drain: bool = False
+
+
+class GateDrained(Event, kw_only=True):
+    """Nothing is in flight any more at a gate that was draining."""
+
+    mono: Mono
+
+
+class GateResumed(Event, kw_only=True):
+    """Starts and submissions are taken again; the mode is what it was."""
+
+    mono: Mono
+
+
+class GateClosed(Event, kw_only=True):
+    """No starts and no submissions."""
+
+    mono: Mono
+
+
+class GateTripped(Event, kw_only=True):
+    """Too many failures: nothing starts before `until`. `trips` counts those in a row."""
+
+    mono: Mono
+    until: Mono
+    trips: int
+    failures: int = 0
+    attempts: int = 0
+    error: str = ""
+
+
+class GateProbed(Event, kw_only=True):
+    """The tripped time is over: one attempt at a time finds out how the endpoint is."""
+
+    mono: Mono
+
+
+RampCause = Literal["probe", "step", "fallback", "process_down", "paused", "clock_jump", "limits"]
+
+
+class GateRampStepped(Event, kw_only=True):
+    """A share of the limits, `percent`, holds until at least `until`."""
+
+    mono: Mono
+    step: int
+    percent: int
+    until: Mono
+    why: RampCause
+
+
+class GateRecovered(Event, kw_only=True):
+    """The whole of the limits holds again."""
+
+    mono: Mono
+
+
+class GateQuarantined(Event, kw_only=True):
+    """The gate's unit crashed too often and was left stopped until `until`."""
+
+    mono: Mono
+    until: Wall
+    error: str = ""
+
+
+class GateReleased(Event, kw_only=True):
+    """A quarantined gate may run again."""
+
+    mono: Mono
+
+
+# --- series -----------------------------------------------------------------------------------
+
+
+class Every(Struct, frozen=True, tag="every"):
+    """Next nominal time = previous nominal time + period."""
+
+    period_ns: int
+
+
+class After(Struct, frozen=True, tag="after"):
+    """Next nominal time = end of the task + period."""
+
+    period_ns: int
+
+
+class Cron(Struct, frozen=True, tag="cron"):
+    """A cron expression read in an IANA zone."""
+
+    expression: str
+    time_zone: str = "UTC"
+
+
+Schedule = Every | After | Cron
+CatchUp = Literal["one", "none", "all"]
+
+
+class SeriesRules(Struct, frozen=True, omit_defaults=True):
+    """What a series repeats, when, and how. `template.due_at` means nothing here."""
+
+    gate: GateName
+    schedule: Schedule
+    template: TaskSubmitted
+    catch_up: CatchUp = "one"
+    catch_up_limit: int = 100
+    stop_on_failure: bool = False
+
+
+class SeriesCreated(Event, kw_only=True):
+    """A series exists; its first occurrence is in the same commit."""
+
+    rules: SeriesRules
+
+
+class SeriesChanged(Event, kw_only=True):
+    """From the next occurrence on these rules hold."""
+
+    rules: SeriesRules
+
+
+class SeriesPaused(Event, kw_only=True):
+    """Its open task waits until the series is resumed."""
+
+    gate: GateName
+
+
+class SeriesResumed(Event, kw_only=True):
+    """Its open task may start again; catch-up decides what became of missed runs."""
+
+    gate: GateName
+
+
+class SeriesEnded(Event, kw_only=True):
+    """No successor any more."""
+
+    gate: GateName
+    why: Literal["command", "failure", "no_more_times"] = "command"
+
+
+SkipCause = Literal["missed", "overlap", "command"]
+
+
+class OccurrenceSkipped(Event, kw_only=True):
+    """`count` nominal times from `first` to `last` did not run."""
+
+    gate: GateName
+    first: Wall
+    last: Wall
+    count: int
+    why: SkipCause
+
+
+# --- the process ------------------------------------------------------------------------------
+
+
+class NodeStarted(Event, kw_only=True):
+    """A process opened the log. `anchor_ns` is pacing time minus the monotonic reading."""
+
+    boot_id: str
+    anchor_ns: int
+    epoch: Epoch
+    pid: int
+    software: str
+
+
+class NodeStopped(Event, kw_only=True):
+    """A process closed the log in good order."""
+
+
+class ActorCrashed(Event, kw_only=True):
+    """An actor met a bug and ended. `message` is the type of what it was handling."""
+
+    path: str
+    incarnation: int
+    message: str
+    error: str
+
+
+class ActorRestarted(Event, kw_only=True):
+    """A supervisor started a new incarnation."""
+
+    path: str
+    incarnation: int
+
+
+class SupervisorGaveUp(Event, kw_only=True):
+    """More restarts than its intensity allows within its period."""
+
+    path: str
+    restarts: int
+
+
+TaskEvent = (
+    TaskSubmitted
+    | AttemptStarted
+    | AttemptVoided
+    | AttemptSucceeded
+    | AttemptFailed
+    | TaskRescheduled
+    | TaskCancelled
+    | CancelRequested
+    | TaskExpired
+    | TaskDied
+    | TaskRevived
+)
+GateEvent = (
+    GateOpened
+    | GateLimitsChanged
+    | GatePaused
+    | GateDrained
+    | GateResumed
+    | GateClosed
+    | GateTripped
+    | GateProbed
+    | GateRampStepped
+    | GateRecovered
+    | GateQuarantined
+    | GateReleased
+)
+SeriesEvent = (
+    SeriesCreated | SeriesChanged | SeriesPaused | SeriesResumed | SeriesEnded | OccurrenceSkipped
+)
+NodeEvent = NodeStarted | NodeStopped | ActorCrashed | ActorRestarted | SupervisorGaveUp
+AnyEvent = TaskEvent | GateEvent | SeriesEvent | NodeEvent

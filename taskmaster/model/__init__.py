@@ -1,0 +1,1 @@
+"""Decisions, pure: state and time in, events out."""

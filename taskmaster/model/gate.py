@@ -1,0 +1,372 @@
+"""A gate's life: what it allows now, and what its events and its tasks' attempts make of it.
+
+Rules of residence: `admit` says whether one attempt may start; `evolve` folds the gate's own
+events and the attempts of its tasks, in log order; live code and replay share both. What a
+command may do to a gate is in `control.py`, how a gate trips and comes back in `recovery.py`.
+"""
+
+from typing import Literal, assert_never
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from taskmaster.events.types import (
+    NEW,
+    SECOND,
+    AttemptFailed,
+    AttemptStarted,
+    AttemptSucceeded,
+    AttemptVoided,
+    GateClosed,
+    GateDrained,
+    GateEvent,
+    GateLimitsChanged,
+    GateName,
+    GateOpened,
+    GatePaused,
+    GateProbed,
+    GateQuarantined,
+    GateRampStepped,
+    GateRecovered,
+    GateReleased,
+    GateResumed,
+    GateSettings,
+    GateTripped,
+    Mono,
+    Version,
+    Wall,
+)
+from taskmaster.model.limits import (
+    LOOKAHEAD_NS,
+    Spacing,
+    carried_tats,
+    fresh_tats,
+    later_tats,
+    slots,
+    spacings,
+    spend,
+    token_at,
+)
+
+KEPT_SECONDS = 120
+"""Outcomes older than this are forgotten; no trip window may be longer."""
+
+
+class Open(Struct, frozen=True, gc=False):
+    """The whole of the limits holds."""
+
+
+class Tripped(Struct, frozen=True, gc=False):
+    """Nothing starts before `until`; `trips` counts those without a recovery in between."""
+
+    until: Mono
+    trips: int
+
+
+class Probing(Struct, frozen=True, gc=False):
+    """One attempt at a time."""
+
+    trips: int
+
+
+class Ramping(Struct, frozen=True, gc=False):
+    """A share of the limits holds at least until `until`."""
+
+    step: int
+    percent: int
+    until: Mono
+    trips: int
+
+
+Mode = Open | Tripped | Probing | Ramping
+Control = Literal["running", "paused", "draining", "closed"]
+GateStateName = Literal[
+    "open", "tripped", "probing", "ramping", "paused", "draining", "closed", "quarantined"
+]
+WaitCause = Literal[
+    "quarantined", "paused", "throttled", "tripped", "probing", "slot", "ramp", "token"
+]
+
+
+class Bucket(Struct, frozen=True, gc=False):
+    """Attempts that ended in one second; `failed` is the endpoint's fault."""
+
+    second: int
+    ended: int
+    failed: int
+
+
+class Gate(Struct, frozen=True):
+    """A gate's state. `in_flight` is starts less ends, never a stored counter.
+
+    `stopped_ns` is the whole time in which the gate was paused, tripped or probing, up to
+    `stopped_since` when that is set.
+    """
+
+    name: GateName
+    settings: GateSettings
+    version: Version = NEW
+    mode: Mode = Open()
+    control: Control = "running"
+    paused_until: Wall | None = None
+    drained: bool = False
+    quarantined_until: Wall | None = None
+    implicit: bool = False
+    in_flight: int = 0
+    tats: tuple[Mono, ...] = ()
+    throttled_until: Mono = Mono(0)
+    failures_in_row: int = 0
+    buckets: tuple[Bucket, ...] = ()
+    stopped_ns: int = 0
+    stopped_since: Mono | None = None
+    last_error: str = ""
+
+
+class Grant(Struct, frozen=True, gc=False):
+    """Yes: from `slot_at` on, with these tats after it."""
+
+    slot_at: Mono
+    tats: tuple[Mono, ...]
+    probe: bool = False
+
+
+class Wait(Struct, frozen=True, gc=False):
+    """No, why (the words of semantics 10), and until when; `None`: an end or a command wakes it."""
+
+    cause: WaitCause
+    until: Mono | None = None
+
+
+def percent(gate: Gate) -> int:
+    """The share of its limits that a gate may use now."""
+    return gate.mode.percent if isinstance(gate.mode, Ramping) else 100
+
+
+def paces(gate: Gate) -> tuple[Spacing, ...]:
+    """The gate's rates as they hold now."""
+    return spacings(gate.settings.limits, percent(gate))
+
+
+def admit(gate: Gate, now: Mono, sent_tats: tuple[Mono, ...] = ()) -> Grant | Wait:
+    """Decide whether one attempt may start now. Waiting reserves nothing.
+
+    `sent_tats` is where the pacer stands with what was really sent: a late commit moves it past
+    the gate's own tats. Decides up to `LOOKAHEAD_NS` ahead.
+
+    Source: semantics 3.1 to 3.4, 4.1 to 4.6; the order of causes is that of semantics 10.
+    """
+    if gate.quarantined_until is not None:
+        return Wait("quarantined")
+    if gate.control != "running":
+        return Wait("paused")
+    horizon = now + LOOKAHEAD_NS
+    if gate.throttled_until > horizon:
+        return Wait("throttled", Mono(gate.throttled_until - LOOKAHEAD_NS))
+    mode = gate.mode
+    share = 100
+    match mode:
+        case Open():
+            pass
+        case Tripped(until=until):
+            return Wait("tripped", until)
+        case Probing():
+            if gate.in_flight:
+                return Wait("probing")
+        case Ramping():
+            share = mode.percent
+        case _:
+            assert_never(mode)
+    limits = gate.settings.limits
+    if gate.in_flight >= slots(limits, share):
+        return Wait("slot" if gate.in_flight >= limits.concurrency else "ramp")
+    rates = spacings(limits, share)
+    tats = later_tats(gate.tats, sent_tats)
+    ready = token_at(rates, tats)
+    if ready > horizon:
+        return Wait("token" if share == 100 else "ramp", Mono(ready - LOOKAHEAD_NS))
+    slot_at = Mono(max(ready, now, gate.throttled_until))
+    return Grant(slot_at, spend(rates, tats, slot_at), isinstance(mode, Probing))
+
+
+def state_name(gate: Gate) -> GateStateName:
+    """What API and CLI call the gate's state: its control unless it is running, else its mode."""
+    if gate.quarantined_until is not None:
+        return "quarantined"
+    if gate.control != "running":
+        return gate.control
+    match gate.mode:
+        case Open():
+            return "open"
+        case Tripped():
+            return "tripped"
+        case Probing():
+            return "probing"
+        case Ramping():
+            return "ramping"
+        case _:
+            assert_never(gate.mode)
+
+
+AttemptFact = AttemptStarted | AttemptVoided | AttemptSucceeded | AttemptFailed
+
+
+def evolve_attempt(gate: Gate, event: AttemptFact) -> Gate:
+    """The gate after one fact of one of its tasks."""
+    match event:
+        case AttemptStarted(tats=tats):
+            return replace(gate, in_flight=gate.in_flight + 1, tats=tats)
+        case AttemptVoided():
+            return replace(gate, in_flight=gate.in_flight - 1)
+        case AttemptSucceeded():
+            return replace(
+                gate,
+                in_flight=gate.in_flight - 1,
+                failures_in_row=0,
+                buckets=_counted(gate.buckets, event.at, failed=0),
+            )
+        case AttemptFailed(fault="endpoint"):
+            return replace(
+                gate,
+                in_flight=gate.in_flight - 1,
+                failures_in_row=gate.failures_in_row + 1,
+                buckets=_counted(gate.buckets, event.at, failed=1),
+                last_error=event.error or event.outcome,
+            )
+        case AttemptFailed(fault="task"):
+            return replace(
+                gate,
+                in_flight=gate.in_flight - 1,
+                failures_in_row=0,
+                buckets=_counted(gate.buckets, event.at, failed=0),
+            )
+        case AttemptFailed():
+            later = max(gate.throttled_until, event.throttle_until or 0)
+            return replace(gate, in_flight=gate.in_flight - 1, throttled_until=Mono(later))
+        case _:
+            assert_never(event)
+
+
+def _counted(buckets: tuple[Bucket, ...], at: Wall, *, failed: int) -> tuple[Bucket, ...]:
+    second = at // SECOND
+    if buckets and buckets[-1].second >= second:
+        last = buckets[-1]
+        return (*buckets[:-1], Bucket(last.second, last.ended + 1, last.failed + failed))
+    kept = buckets
+    if buckets and buckets[0].second < second - KEPT_SECONDS:
+        kept = tuple(b for b in buckets if b.second >= second - KEPT_SECONDS)
+    return (*kept, Bucket(second, 1, failed))
+
+
+def evolve(gate: Gate | None, event: GateEvent, name: GateName) -> Gate:
+    """The gate after one event of its own stream."""
+    if gate is None:
+        assert isinstance(event, GateOpened)
+        opened = Gate(name=name, settings=event.settings, version=Version(1))
+        tats = fresh_tats(paces(opened), event.mono)
+        return replace(opened, tats=tats, implicit=event.implicit)
+    changed = _changed(gate, event)
+    return _stop_counted(gate, replace(changed, version=Version(gate.version + 1)), event.mono)
+
+
+def _changed(gate: Gate, event: GateEvent) -> Gate:
+    match event:
+        case GateOpened():  # a closed gate is opened again, with its new settings
+            opened = replace(gate, control="running", drained=False, implicit=event.implicit)
+            return _with_limits(opened, event.settings, event.mono)
+        case GateLimitsChanged():
+            return _with_limits(gate, event.settings, event.mono)
+        case GatePaused():
+            control = "draining" if event.drain else "paused"
+            return replace(gate, control=control, paused_until=event.until, drained=False)
+        case GateDrained():
+            return replace(gate, drained=True)
+        case GateResumed():
+            return replace(gate, control="running", paused_until=None, drained=False)
+        case GateClosed():
+            return replace(gate, control="closed", paused_until=None)
+        case GateTripped():
+            return _in_mode(gate, Tripped(event.until, event.trips), event.mono)
+        case GateProbed():
+            trips = gate.mode.trips if not isinstance(gate.mode, Open) else 0
+            return _in_mode(gate, Probing(trips), event.mono)
+        case GateRampStepped():
+            trips = gate.mode.trips if not isinstance(gate.mode, Open) else 0
+            mode = Ramping(event.step, event.percent, event.until, trips)
+            return _in_mode(gate, mode, event.mono)
+        case GateRecovered():
+            return _in_mode(gate, Open(), event.mono)
+        case GateQuarantined():
+            return replace(gate, quarantined_until=event.until)
+        case GateReleased():
+            return replace(gate, quarantined_until=None)
+        case _:
+            assert_never(event)
+
+
+def _in_mode(gate: Gate, mode: Mode, at: Mono) -> Gate:
+    """Outcomes are counted anew in each mode; what was spent stays spent at the new share."""
+    moved = replace(gate, mode=mode, failures_in_row=0, buckets=())
+    return replace(moved, tats=carried_tats(paces(gate), gate.tats, paces(moved), at))
+
+
+def _with_limits(gate: Gate, settings: GateSettings, at: Mono) -> Gate:
+    moved = replace(gate, settings=settings)
+    return replace(moved, tats=carried_tats(paces(gate), gate.tats, paces(moved), at))
+
+
+def is_stopped(gate: Gate) -> bool:
+    """Whether time passes that no task's `max_elapsed` should be charged with."""
+    return gate.control != "running" or isinstance(gate.mode, Tripped | Probing)
+
+
+def _stop_counted(before: Gate, after: Gate, at: Mono) -> Gate:
+    match before.stopped_since, is_stopped(after):
+        case None, True:
+            return replace(after, stopped_since=at)
+        case int(since), False:
+            spent = max(0, at - since)
+            return replace(after, stopped_ns=after.stopped_ns + spent, stopped_since=None)
+        case _:
+            return after
+
+
+def stopped_ns(gate: Gate, now: Mono) -> int:
+    """How long the gate has been stopped in its life, up to now."""
+    running = gate.stopped_since is None
+    return gate.stopped_ns + (0 if running else max(0, now - (gate.stopped_since or 0)))
+
+
+class Traffic(Struct, frozen=True):
+    """What the index knows of a gate's attempts; the rest of its state is its own stream.
+
+    `tats` belong to the newest start, which lies at `tats_position`; gate events after that
+    position are folded on top of them.
+    """
+
+    in_flight: int = 0
+    tats: tuple[Mono, ...] = ()
+    tats_position: int = 0
+    failures_in_row: int = 0
+    buckets: tuple[Bucket, ...] = ()
+    throttled_until: Mono = Mono(0)
+
+
+def restore(name: GateName, events: tuple[tuple[int, GateEvent], ...], traffic: Traffic) -> Gate:
+    """The gate as live code has it, from its stream (with log positions) and its traffic."""
+    assert events, "a gate without GateOpened"
+    gate: Gate | None = None
+    pending = traffic.tats_position > 0
+    for position, event in events:
+        if pending and gate is not None and position > traffic.tats_position:
+            gate, pending = replace(gate, tats=traffic.tats), False
+        gate = evolve(gate, event, name)
+    assert gate is not None
+    if pending:
+        gate = replace(gate, tats=traffic.tats)
+    return replace(
+        gate,
+        in_flight=traffic.in_flight,
+        failures_in_row=traffic.failures_in_row,
+        buckets=traffic.buckets,
+        throttled_until=traffic.throttled_until,
+    )

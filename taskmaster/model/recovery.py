@@ -1,0 +1,191 @@
+"""How a gate trips, probes and ramps up again (semantics 4).
+
+Rules of residence: pure decisions over a gate's folded state. `react` is asked after every
+outcome and at every wake-up, and says which events follow by rule alone. `u` is drawn from [0, 1).
+"""
+
+from typing import assert_never
+
+from msgspec.structs import replace
+
+from taskmaster.events.types import (
+    BY_RULE,
+    SECOND,
+    Cause,
+    GateDrained,
+    GateEvent,
+    GateProbed,
+    GateRampStepped,
+    GateRecovered,
+    GateResumed,
+    GateTripped,
+    Limits,
+    Mono,
+    RampCause,
+    Wall,
+)
+from taskmaster.model.gate import Gate, Open, Probing, Ramping, Tripped
+
+FALLBACK_MIN_ATTEMPTS = 5
+FALLBACK_RATIO = 0.2
+"""A step of the ramp with at least 5 ended attempts of which a fifth failed falls back a step."""
+
+
+def react(gate: Gate, now: Mono, wall: Wall, *, backlog: bool, u: float) -> tuple[GateEvent, ...]:
+    """What follows by rule alone, now. At most one change of control and one of mode."""
+    events: list[GateEvent] = []
+    if gate.control == "draining" and gate.in_flight == 0 and not gate.drained:
+        events.append(GateDrained(at=wall, mono=now))
+    if gate.paused_until is not None and wall >= gate.paused_until:
+        events.append(GateResumed(at=wall, mono=now))
+        events.extend(ramp_after_stop(gate, now, wall, backlog=backlog, why="paused"))
+        return tuple(events)
+    if gate.control == "running":
+        changed = _mode_change(gate, now, wall, backlog=backlog, u=u)
+        if changed is not None:
+            events.append(changed)
+    return tuple(events)
+
+
+def next_reaction_at(gate: Gate) -> Mono | None:
+    """When `react` must be asked again though nothing happened; None: an event will come."""
+    match gate.mode:
+        case Tripped(until=until):
+            return until
+        case Ramping(until=until):
+            return until
+        case Open() | Probing():
+            return None
+        case _:
+            assert_never(gate.mode)
+
+
+def _mode_change(
+    gate: Gate, now: Mono, wall: Wall, *, backlog: bool, u: float
+) -> GateEvent | None:
+    mode = gate.mode
+    match mode:
+        case Open():
+            return _trip(gate, now, wall, trips=1, u=u) if is_failing(gate, wall) else None
+        case Tripped(until=until):
+            if now >= until and backlog and gate.in_flight == 0:
+                return GateProbed(at=wall, mono=now)
+            return None
+        case Probing(trips=trips):
+            if gate.failures_in_row:
+                return _trip(gate, now, wall, trips=trips + 1, u=u)
+            if any(bucket.ended > bucket.failed for bucket in gate.buckets):
+                return _step(gate, now, wall, step=0, why="probe")
+            return None
+        case Ramping():
+            return _ramp_change(gate, mode, now, wall, u=u)
+        case _:
+            assert_never(mode)
+
+
+def _ramp_change(
+    gate: Gate, mode: Ramping, now: Mono, wall: Wall, *, u: float
+) -> GateEvent | None:
+    if is_failing(gate, wall):
+        return _trip(gate, now, wall, trips=mode.trips + 1, u=u)
+    ended = sum(bucket.ended for bucket in gate.buckets)
+    failed = sum(bucket.failed for bucket in gate.buckets)
+    if ended >= FALLBACK_MIN_ATTEMPTS and failed >= FALLBACK_RATIO * ended and mode.step > 0:
+        return _step(gate, now, wall, step=mode.step - 1, why="fallback")
+    if now < mode.until:
+        return None
+    return _step(gate, now, wall, step=mode.step + 1, why="step")
+
+
+def is_failing(gate: Gate, wall: Wall) -> bool:
+    """Whether the endpoint's failures reach a threshold (semantics 4.2)."""
+    rules = gate.settings.recovery
+    if gate.failures_in_row >= rules.trip_failures:
+        return True
+    since = (wall - rules.trip_window_ns) // SECOND
+    ended = failed = 0
+    for bucket in gate.buckets:
+        if bucket.second > since:
+            ended += bucket.ended
+            failed += bucket.failed
+    return ended >= rules.trip_min_attempts and failed >= rules.trip_ratio * ended
+
+
+def _trip(gate: Gate, now: Mono, wall: Wall, *, trips: int, u: float) -> GateTripped:
+    """Away for 1, 2, 4 ... 30 s by default, jittered downwards by up to a quarter."""
+    rules = gate.settings.recovery
+    away_ns = min(rules.tripped_max_ns, rules.tripped_min_ns << min(trips - 1, 40))
+    away_ns -= int(away_ns * u / 4)
+    return GateTripped(
+        at=wall,
+        mono=now,
+        until=Mono(now + away_ns),
+        trips=trips,
+        failures=sum(bucket.failed for bucket in gate.buckets),
+        attempts=sum(bucket.ended for bucket in gate.buckets),
+        error=gate.last_error,
+    )
+
+
+def _step(
+    gate: Gate, now: Mono, wall: Wall, *, step: int, why: RampCause, cause: Cause = BY_RULE
+) -> GateEvent:
+    """That step of the ramp, or recovered when it lies past the last."""
+    rules = gate.settings.recovery
+    if step >= len(rules.ramp_steps):
+        return GateRecovered(at=wall, mono=now, cause=cause)
+    return GateRampStepped(
+        at=wall,
+        mono=now,
+        cause=cause,
+        step=step,
+        percent=rules.ramp_steps[step],
+        until=Mono(now + rules.ramp_step_ns),
+        why=why,
+    )
+
+
+def ramp_after_stop(
+    gate: Gate,
+    now: Mono,
+    wall: Wall,
+    *,
+    backlog: bool,
+    why: RampCause,
+    stopped_ns: int | None = None,
+    cause: Cause = BY_RULE,
+) -> tuple[GateEvent, ...]:
+    """The ramp with which a gate begins again after a stop of more than a minute (semantics 4.5).
+
+    `stopped_ns` is the length of the stop; None takes the gate's own reckoning of its pause.
+    """
+    if stopped_ns is None:
+        stopped_ns = now - gate.stopped_since if gate.stopped_since is not None else 0
+    rules = gate.settings.recovery
+    if not backlog or not rules.ramp_steps or stopped_ns <= rules.ramp_after_ns:
+        return ()
+    if isinstance(gate.mode, Tripped | Probing):
+        return ()
+    return (_step(gate, now, wall, step=0, why=why, cause=cause),)
+
+
+def ramp_after_raise(
+    gate: Gate, limits: Limits, now: Mono, wall: Wall, cause: Cause
+) -> tuple[GateEvent, ...]:
+    """The ramp after limits were raised more than twofold, from the step nearest the old ones."""
+    raised = _raise_ratio(gate.settings.limits, limits)
+    steps = gate.settings.recovery.ramp_steps
+    if raised <= 2 or not steps or not isinstance(gate.mode, Open | Ramping):
+        return ()
+    step = next((i for i, share in enumerate(steps) if share * raised >= 100), len(steps) - 1)
+    if steps[step] >= 100:
+        return ()
+    ahead = replace(gate, settings=replace(gate.settings, limits=limits))
+    return (_step(ahead, now, wall, step=step, why="limits", cause=cause),)
+
+
+def _raise_ratio(old: Limits, new: Limits) -> float:
+    ratios = [new.concurrency / old.concurrency]
+    for before, after in zip(old.rates, new.rates, strict=False):
+        ratios.append((after.rate / after.per_ns) / (before.rate / before.per_ns))
+    return max(ratios)

@@ -1,0 +1,420 @@
+"""A task's life: what its events make of it, and what an answer or a command adds to them.
+
+Rules of residence: pure. `evolve` folds one stream; the decisions below say which event comes
+next. Submissions are decided in `submission.py`, successors of periodic tasks in `series.py`.
+"""
+
+from typing import Literal, assert_never
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from taskmaster.events.types import (
+    NEW,
+    SECOND,
+    AttemptFailed,
+    AttemptStarted,
+    AttemptSucceeded,
+    AttemptVoided,
+    CancelRequested,
+    Cause,
+    EndReason,
+    GateName,
+    Mono,
+    Next,
+    Occurrence,
+    Outcome,
+    TaskCancelled,
+    TaskDied,
+    TaskEvent,
+    TaskExpired,
+    TaskId,
+    TaskRescheduled,
+    TaskRevived,
+    TaskSubmitted,
+    Version,
+    Wall,
+)
+from taskmaster.model.rejected import Rejected, invalid
+from taskmaster.model.retry import Answer, Responded, Unanswered, Verdict, backoff_ns, classify
+
+IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})
+StoredState = Literal["waiting", "in_flight", "uncertain", "succeeded", "dead", "cancelled", "expired"]
+FINAL: frozenset[StoredState] = frozenset({"succeeded", "dead", "cancelled", "expired"})
+TaskStateName = Literal[
+    "scheduled", "waiting", "in_flight", "uncertain", "succeeded", "dead", "cancelled", "expired"
+]
+
+
+class Task(Struct, frozen=True):
+    """A task's state. `sends` counts starts less voided ones, `used` those that count as attempts.
+
+    `first_started_at` is when `max_elapsed` began, `first_stopped_ns` how long the gate had been
+    stopped by then.
+    """
+
+    id: TaskId
+    submitted: TaskSubmitted
+    due_at: Wall
+    gate: GateName
+    version: Version = NEW
+    state: StoredState = "waiting"
+    occurrence: Occurrence | None = None
+    starts: int = 0
+    sends: int = 0
+    used: int = 0
+    first_started_at: Wall | None = None
+    first_stopped_ns: int = 0
+    probing: bool = False
+    cancel_requested: bool = False
+    ended_at: Wall | None = None
+    reason: EndReason = ""
+
+
+def fold(task_id: TaskId, events: tuple[TaskEvent, ...]) -> Task:
+    """The task after the whole of its stream."""
+    first = events[0]
+    assert isinstance(first, TaskSubmitted), "a task without TaskSubmitted"
+    task = Task(
+        id=task_id,
+        submitted=first,
+        due_at=first.due_at,
+        gate=first.gate,
+        version=Version(1),
+        occurrence=first.occurrence,
+    )
+    for event in events[1:]:
+        task = evolve(task, event)
+    return task
+
+
+def evolve(task: Task, event: TaskEvent) -> Task:
+    """The task after one event."""
+    version = Version(task.version + 1)
+    match event:
+        case TaskSubmitted():
+            raise AssertionError("TaskSubmitted comes first and once")
+        case AttemptStarted():
+            first = task.first_started_at is None
+            return replace(
+                task,
+                version=version,
+                state="in_flight",
+                starts=event.attempt,
+                sends=task.sends + 1,
+                probing=event.probe,
+                first_started_at=event.at if first else task.first_started_at,
+                first_stopped_ns=event.stopped_ns if first else task.first_stopped_ns,
+            )
+        case AttemptVoided():
+            return replace(task, version=version, state="waiting", sends=task.sends - 1)
+        case AttemptSucceeded():
+            return replace(task, version=version, state="succeeded", ended_at=event.at)
+        case AttemptFailed():
+            return _failed(replace(task, version=version), event)
+        case TaskRescheduled():
+            occurrence = event.occurrence or task.occurrence
+            return replace(task, version=version, due_at=event.due_at, occurrence=occurrence)
+        case CancelRequested():
+            return replace(task, version=version, cancel_requested=True)
+        case TaskCancelled():
+            return replace(
+                task, version=version, state="cancelled", ended_at=event.at, reason="command"
+            )
+        case TaskExpired():
+            return replace(
+                task, version=version, state="expired", ended_at=event.at, reason="deadline"
+            )
+        case TaskDied():
+            return replace(
+                task, version=version, state="dead", ended_at=event.at, reason=event.reason
+            )
+        case TaskRevived():
+            return replace(
+                task,
+                version=version,
+                state="waiting",
+                due_at=event.due_at,
+                used=0,
+                first_started_at=None,
+                first_stopped_ns=0,
+                cancel_requested=False,
+                ended_at=None,
+                reason="",
+            )
+        case _:
+            assert_never(event)
+
+
+def _failed(task: Task, event: AttemptFailed) -> Task:
+    used = task.used + (1 if event.used else 0)
+    match event.next:
+        case "retry":
+            assert event.retry_at is not None
+            return replace(task, state="waiting", used=used, due_at=event.retry_at)
+        case "uncertain":
+            return replace(task, state="uncertain", used=used)
+        case "dead" | "cancelled" | "expired":
+            return replace(
+                task, state=event.next, used=used, ended_at=event.at, reason=event.reason
+            )
+        case _:
+            assert_never(event.next)
+
+
+def state_name(task: Task, now: Wall) -> TaskStateName:
+    """What API and CLI call it: a task that waits is `scheduled` until it is due."""
+    if task.state != "waiting":
+        return task.state
+    return "scheduled" if task.due_at > now else "waiting"
+
+
+def may_resend(task: Task) -> bool:
+    """Whether an attempt of unknown outcome may be followed by another (semantics 2.4)."""
+    rules = task.submitted
+    return rules.idempotent or rules.request.method in IDEMPOTENT_METHODS
+
+
+# --- before a start ---------------------------------------------------------------------------
+
+
+def end_before_start(task: Task, now: Wall, stopped_ns: int) -> TaskExpired | TaskDied | None:
+    """The end of a task whose time was used up while it waited, or None: it may start."""
+    expires_at = task.submitted.expires_at
+    if expires_at is not None and now >= expires_at:
+        return TaskExpired(at=now, gate=task.gate)
+    if _elapsed_ns(task, now, stopped_ns) > task.submitted.retry.max_elapsed_ns:
+        return TaskDied(at=now, gate=task.gate, reason="elapsed")
+    return None
+
+
+def _elapsed_ns(task: Task, now: Wall, stopped_ns: int) -> int:
+    """Time since the first start, less what the gate stood paused or tripped."""
+    if task.first_started_at is None:
+        return 0
+    return now - task.first_started_at - max(0, stopped_ns - task.first_stopped_ns)
+
+
+# --- after an answer --------------------------------------------------------------------------
+
+
+class Moment(Struct, frozen=True):
+    """When an attempt ended, by both clocks, with the gate's stopped time and two random numbers
+    from [0, 1): `u` spreads the retry, `u_gate` the release of a throttled gate."""
+
+    wall: Wall
+    mono: Mono
+    stopped_ns: int
+    u: float
+    u_gate: float
+
+
+def settle(task: Task, answer: Answer, moment: Moment) -> AttemptSucceeded | AttemptFailed:
+    """What an answer makes of the open attempt (semantics 5)."""
+    verdict = classify(answer, task.submitted.retry.retry_on, moment.wall)
+    match answer:
+        case Responded(status=status, body=body, truncated=truncated):
+            pass
+        case Unanswered():
+            status, body, truncated = 0, b"", False
+        case _:
+            assert_never(answer)
+    if verdict.outcome is None:
+        return AttemptSucceeded(
+            at=moment.wall,
+            gate=task.gate,
+            attempt=task.starts,
+            status=status,
+            duration_ns=answer.duration_ns,
+            response=body,
+            truncated=truncated,
+        )
+    return _failure(
+        task,
+        verdict,
+        moment,
+        status=status,
+        error=answer.error if isinstance(answer, Unanswered) else "",
+        duration_ns=answer.duration_ns,
+        response=body,
+        truncated=truncated,
+    )
+
+
+def interrupted(task: Task, moment: Moment) -> AttemptFailed:
+    """The end of an attempt that was open when its process died (semantics 2.4)."""
+    return _failure(task, _ours("interrupted"), moment, error="the process ended")
+
+
+def crashed(task: Task, moment: Moment, error: str) -> AttemptFailed:
+    """The end of an attempt whose actor crashed: it counts, so that no poison loops for ever."""
+    return _failure(task, _ours("crashed"), moment, error=error)
+
+
+def _ours(outcome: Outcome) -> Verdict:
+    return Verdict(
+        outcome=outcome, fault="none", delivered="unknown", again="retry", retry_after_ns=None
+    )
+
+
+def _failure(
+    task: Task,
+    verdict: Verdict,
+    moment: Moment,
+    *,
+    status: int = 0,
+    error: str = "",
+    duration_ns: int = 0,
+    response: bytes = b"",
+    truncated: bool = False,
+) -> AttemptFailed:
+    assert verdict.outcome is not None
+    used = verdict.again != "throttled" and not (task.probing and verdict.fault == "endpoint")
+    wait_ns = _wait_ns(task, verdict, moment.u)
+    step, reason = _what_next(task, verdict, moment, used=used, wait_ns=wait_ns)
+    throttle_until = None
+    if verdict.again == "throttled":
+        # the whole gate stays away; spread so that nothing is released at one instant
+        spread_ns = int(min(max(wait_ns // 10, SECOND // 10), SECOND) * moment.u_gate)
+        throttle_until = Mono(moment.mono + wait_ns + spread_ns)
+    return AttemptFailed(
+        at=moment.wall,
+        gate=task.gate,
+        attempt=task.starts,
+        outcome=verdict.outcome,
+        fault=verdict.fault,
+        delivered=verdict.delivered,
+        next=step,
+        reason=reason,
+        used=used,
+        retry_at=Wall(moment.wall + wait_ns) if step == "retry" else None,
+        throttle_until=throttle_until,
+        status=status,
+        error=error,
+        duration_ns=duration_ns,
+        response=response,
+        truncated=truncated,
+    )
+
+
+def _wait_ns(task: Task, verdict: Verdict, u: float) -> int:
+    if verdict.retry_after_ns is not None:
+        return verdict.retry_after_ns
+    return backoff_ns(task.submitted.retry, max(1, task.used + 1), u)
+
+
+def _what_next(
+    task: Task, verdict: Verdict, moment: Moment, *, used: bool, wait_ns: int
+) -> tuple[Next, EndReason]:
+    rules = task.submitted
+    if task.cancel_requested:
+        return "cancelled", "command"
+    if verdict.again == "final":
+        return "dead", "permanent"
+    if verdict.delivered == "unknown" and not may_resend(task):
+        return "uncertain", ""
+    if task.used + (1 if used else 0) >= rules.retry.max_attempts:
+        return "dead", "poison" if verdict.outcome == "crashed" else "attempts"
+    if rules.expires_at is not None and moment.wall + wait_ns >= rules.expires_at:
+        return "expired", "deadline"
+    elapsed = _elapsed_ns(task, moment.wall, moment.stopped_ns) + wait_ns
+    if elapsed > rules.retry.max_elapsed_ns:
+        return "dead", "elapsed"
+    return "retry", ""
+
+
+# --- commands ---------------------------------------------------------------------------------
+
+
+class CancelTask(Struct, frozen=True):
+    """Make this the end, or the open attempt the last one."""
+
+    cause: Cause
+
+
+class RescheduleTask(Struct, frozen=True):
+    """Another due time for a task that waits."""
+
+    due_at: Wall
+    cause: Cause
+
+
+class RunTask(Struct, frozen=True):
+    """Due now; it passes the gate like everything else."""
+
+    cause: Cause
+
+
+class RedriveTask(Struct, frozen=True):
+    """Give a dead, expired, cancelled or uncertain task to its gate again, attempts anew."""
+
+    cause: Cause
+
+
+TaskCommand = CancelTask | RescheduleTask | RunTask | RedriveTask
+CancelAnswer = Literal["cancelled", "cancel_requested", "already_done", "uncertain"]
+
+
+def decide(task: Task, command: TaskCommand, now: Wall) -> tuple[TaskEvent, ...] | Rejected:
+    """The events of a command; none when it is so already."""
+    match command:
+        case CancelTask(cause=cause):
+            if task.state == "waiting":
+                return (TaskCancelled(at=now, cause=cause, gate=task.gate),)
+            if task.state == "in_flight" and not task.cancel_requested:
+                return (CancelRequested(at=now, cause=cause, gate=task.gate),)
+            return ()
+        case RescheduleTask(due_at=due_at, cause=cause):
+            expires_at = task.submitted.expires_at
+            if expires_at is not None and due_at >= expires_at:
+                return invalid("due_at", "due_at is not before expires_at", "give an earlier time")
+            return _moved(task, due_at, now, cause, "rescheduled")
+        case RunTask(cause=cause):
+            return _moved(task, min(now, task.due_at), now, cause, "run")
+        case RedriveTask(cause=cause):
+            if task.state in ("waiting", "in_flight"):
+                return Rejected(
+                    "conflict", "id", f"the task is {task.state}", "redrive it once it has ended"
+                )
+            if task.state == "succeeded":
+                return Rejected(
+                    "conflict", "id", "the task has succeeded", "submit it anew to send it again"
+                )
+            expires_at = task.submitted.expires_at
+            if expires_at is not None and now >= expires_at:
+                return Rejected(
+                    "conflict", "id", "the task's expires_at has passed", "submit it anew"
+                )
+            return (TaskRevived(at=now, cause=cause, gate=task.gate, due_at=now),)
+        case _:
+            assert_never(command)
+
+
+def _moved(
+    task: Task, due_at: Wall, now: Wall, cause: Cause, verb: str
+) -> tuple[TaskEvent, ...] | Rejected:
+    if task.state != "waiting":
+        return Rejected(
+            "conflict",
+            "id",
+            f"a task that is {task.state} cannot be {verb}",
+            "only a task that waits can; redrive one that has ended",
+        )
+    if due_at == task.due_at:
+        return ()
+    return (TaskRescheduled(at=now, cause=cause, gate=task.gate, due_at=due_at),)
+
+
+def cancel_answer(before: Task) -> CancelAnswer:
+    """What a cancel is answered with (semantics 8.2), by the state it met."""
+    match before.state:
+        case "waiting":
+            return "cancelled"
+        case "in_flight":
+            return "cancel_requested"
+        case "uncertain":
+            return "uncertain"
+        case "succeeded" | "dead" | "cancelled" | "expired":
+            return "already_done"
+        case _:
+            assert_never(before.state)
