@@ -1,0 +1,53 @@
+"""The port through which every request to an endpoint leaves.
+
+Rules of residence: what a sender is given and what it promises. Nothing here knows a library, and
+whether an attempt may start was decided before (`model/gate.py`).
+"""
+
+from typing import Protocol
+
+from msgspec import Struct
+
+from taskmaster.events.types import GateName
+from taskmaster.model.retry import Answer
+
+CAPTURED_BYTES = 16 * 1024
+"""What is kept of a response's body (semantics 9); the rest is not read."""
+
+MAX_ERROR_LENGTH = 300
+"""Of the line that says what went wrong."""
+USER_AGENT = "TaskMaster"
+"""Of a request whose task brings none of its own."""
+
+
+class Outbound(Struct, frozen=True, gc=False):
+    """One attempt's request, complete: `headers` hold what `headers.py` adds.
+
+    `concurrency` is the gate's, and bounds the idle connections that are kept for it; what is in
+    flight is bounded by the gate itself, before this is made.
+    """
+
+    gate: GateName
+    url: str
+    method: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    timeout_ns: int
+    concurrency: int
+
+
+class Sender(Protocol):
+    """Sends requests; one real implementation by default, a second one, and simulated ones."""
+
+    async def send(self, outbound: Outbound) -> Answer:
+        """Send once and say what came back, within `timeout_ns` over everything.
+
+        Everything is the name's resolution, the connection, the request and the response's body.
+        The world's trouble is an `Unanswered`, never an exception. Cancelling aborts the request;
+        whether it arrived is unknown then. Nothing is sent twice, no redirect is followed.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Abort what is in flight and give back every connection; nothing is sent after it."""
+        ...
