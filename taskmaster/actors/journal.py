@@ -117,12 +117,10 @@ class Lanes:
         batch: list[Entry] = []
         for name in ("outcome", "submission", "start"):
             lane = self._waiting[name]
-            for _ in range(min(BATCH_PER_LANE, len(lane))):
-                batch.append(lane.popleft())
+            batch.extend(lane.popleft() for _ in range(min(BATCH_PER_LANE, len(lane))))
         if not self._waiting["start"]:
             lane = self._waiting["control"]
-            for _ in range(min(BATCH_PER_LANE, len(lane))):
-                batch.append(lane.popleft())
+            batch.extend(lane.popleft() for _ in range(min(BATCH_PER_LANE, len(lane))))
         return batch
 
     def refuse_submissions(self) -> list[Entry]:

@@ -179,8 +179,12 @@ class LoopActor(pykka.Actor):
             Exception: what `__init__` or `on_start` raised; the actor is not there then.
         """
         actor = cls(*args, **kwargs)
-        actor._start_actor_loop()
-        return actor.actor_ref
+        return actor.launch()
+
+    def launch(self) -> "ActorRef[Self]":
+        """Start an actor that was made; what `on_start` raises is raised here."""
+        self._start_actor_loop()
+        return self.actor_ref
 
     @staticmethod
     def _create_actor_inbox() -> LoopInbox:
@@ -240,7 +244,7 @@ class LoopActor(pykka.Actor):
             envelope = mail.popleft()
             try:
                 reply = self._handle_receive(envelope.message)
-            except BaseException as error:  # noqa: BLE001  # whatever it was, it ends this actor only
+            except BaseException as error:  # noqa: BLE001  # it ends this actor only
                 self._crash(error, envelope)
                 return
             if envelope.reply_to is not None:
@@ -270,7 +274,9 @@ class LoopActor(pykka.Actor):
         except BaseException as raised:  # noqa: BLE001  # told to the watchers as the end's reason
             error = raised
         self._let_go()
-        self.life.tell_watchers(Down(self.actor_ref, self.actor_urn, error, "stop" if error else ""))
+        self.life.tell_watchers(
+            Down(self.actor_ref, self.actor_urn, error, "stop" if error else "")
+        )
 
     def _let_go(self) -> None:
         """Cancel what it spawned, answer who waits for a reply."""
@@ -299,3 +305,9 @@ def watch(ref: "ActorRef[Any]", told: Callable[[Down], None]) -> None:
         told(Down(ref, ref.actor_urn))
     else:
         life.watch(told)
+
+
+def mail_of(ref: "ActorRef[Any]") -> int:
+    """How many messages wait in an actor's inbox."""
+    inbox = ref.actor_inbox
+    return len(inbox.mail) if isinstance(inbox, LoopInbox) else 0

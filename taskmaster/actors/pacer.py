@@ -17,11 +17,11 @@ from taskmaster.model.limits import GRANT_LIFETIME_NS, Spacing, carried_tats, sp
 
 
 class Held(Struct, frozen=True, gc=False):
-    """A start that is committed and not sent. `go` sends it, `void` gives it up."""
+    """A start that is committed and not sent. `go` sends it, told when that was decided, `void` gives it up."""
 
     task: TaskId
     slot_at: Mono
-    go: Callable[[], None]
+    go: Callable[[Mono], None]
     void: Callable[[], None]
 
 
@@ -36,11 +36,6 @@ class Pacer:
         self._held: deque[Held] = deque()
         self._granted = 0
         self._timer: asyncio.TimerHandle | None = None
-
-    @property
-    def has_rates(self) -> bool:
-        """Whether starts must come here before they are sent."""
-        return bool(self._paces)
 
     def granted(self) -> None:
         """A start was granted that will come here or be `lost`."""
@@ -68,7 +63,11 @@ class Pacer:
             self._let_go()
 
     def hold(self, held: Held) -> None:
-        """Send a committed start when its time comes."""
+        """Send a committed start when its time comes: at once where the gate has no rates."""
+        if not self._paces:
+            self._granted -= 1
+            held.go(self._clock.mono())
+            return
         self._held.append(held)
         if self._timer is None:
             self._let_go()
@@ -82,12 +81,14 @@ class Pacer:
                 return True
         return False
 
-    def stop(self) -> None:
-        """Send nothing more."""
+    def stop(self) -> list[Held]:
+        """Send nothing more; what was held is the caller's."""
+        held = list(self._held)
         self._held.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        return held
 
     def departed(self, sent_at: Mono, decided_at: Mono) -> None:
         """The request left later than decided: an idle limit counts from the real instant."""
@@ -118,4 +119,4 @@ class Pacer:
             self._held.popleft()
             self._granted -= 1
             self._tats = spend(self._paces, self._tats, now)
-            head.go()
+            head.go(now)

@@ -35,7 +35,3 @@ class Ids(Protocol):
     def task_id(self) -> TaskId:
         """The id of a new task, a UUIDv7."""
         ...
-
-    def trace_id(self) -> str:
-        """32 hexadecimal digits for a traceparent."""
-        ...

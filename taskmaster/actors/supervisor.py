@@ -12,7 +12,7 @@ from typing import Any, Literal
 from msgspec import Struct
 from pykka import ActorRef
 
-from taskmaster.actors.loop import Down, LoopActor, tell, watch
+from taskmaster.actors.loop import Down, LoopActor, mail_of, tell, watch
 
 Restart = Literal["permanent", "transient", "temporary"]
 Strategy = Literal["one_for_one", "rest_for_one"]
@@ -172,7 +172,7 @@ class Supervisor(LoopActor):
             since_ns=child.since_ns,
             restarts=child.restarts,
             last_error=child.last_error,
-            inbox=len(ref.actor_inbox.mail) if ref is not None else 0,  # pyright: ignore
+            inbox=mail_of(ref) if ref is not None else 0,
             ref=ref,
         )
 

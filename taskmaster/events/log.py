@@ -123,6 +123,7 @@ class OpenAttempt(Struct, frozen=True):
     """A start without an end."""
 
     task: TaskId
+    gate: GateName
     attempt: int
     slot_at: Mono
     position: Position

@@ -17,7 +17,6 @@ from taskmaster.events.types import (
     GateDrained,
     GateEvent,
     GateLimitsChanged,
-    GateName,
     GateOpened,
     GatePaused,
     GateReleased,
@@ -155,12 +154,6 @@ def refuse_name(name: str) -> Rejected | None:
     )
 
 
-def implicit_gate_name(scheme: str, host: str, port: int) -> GateName:
-    """The gate of a task that names none: the origin of its URL."""
-    bare = host.strip("[]").replace(":", "-")
-    return GateName(f"{scheme}~{bare}~{port}")
-
-
 def refuse_settings(settings: GateSettings) -> Rejected | None:
     """The first setting that is out of range, or None."""
     limits = settings.limits
@@ -198,9 +191,7 @@ def _refuse_rate(rate: Rate, field: str) -> Rejected | None:
             f"{field}.rate", f"rate is above {MAX_RATE_PER_S} per second", "give a lower rate"
         )
     if rate.rate * 366 * DAY < rate.per_ns:
-        return invalid(
-            f"{field}.rate", "rate is below one start in 366 days", "give a higher rate"
-        )
+        return invalid(f"{field}.rate", "rate is below one start in 366 days", "give a higher rate")
     if not 1 <= rate.burst <= 1_000_000:
         return invalid(
             f"{field}.burst",

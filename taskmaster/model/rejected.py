@@ -8,7 +8,9 @@ from typing import Literal
 
 from msgspec import Struct
 
-Code = Literal["invalid_field", "not_found", "conflict", "too_large", "closed", "overloaded"]
+Code = Literal[
+    "invalid_field", "not_found", "conflict", "too_large", "closed", "overloaded", "unavailable"
+]
 
 
 class Rejected(Struct, frozen=True):

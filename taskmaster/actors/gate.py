@@ -1,0 +1,548 @@
+"""Serves one gate: asks the model, starts tasks, sets the timer, answers commands.
+
+Rules of residence: decides nothing itself. Its state is a fold, restored from the log before
+anything starts; while it lives it applies the same facts in log order. It is the writer of its own
+stream, and of its tasks' streams while they are not in flight (`idle_tasks.py`).
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from taskmaster.actors.backlog import PAGE_BYTES, PAGE_TASKS, Backlog, Waiting
+from taskmaster.actors.ending import Successor
+from taskmaster.actors.idle_tasks import IdleTasks
+from taskmaster.actors.journal import Entry, Refused
+from taskmaster.actors.line import GateLine, Ports, Woken
+from taskmaster.actors.loop import LoopActor, tell
+from taskmaster.actors.messages import (
+    AnswerTo,
+    AttemptEnded,
+    CommandGiven,
+    GateCommandGiven,
+    GateDone,
+    OwnAppended,
+    PageRead,
+    RestAsked,
+    SeriesCommandGiven,
+    SeriesDecided,
+    SnapshotRead,
+    StartLost,
+    TaskCrashed,
+    TaskDecided,
+    TasksCame,
+)
+from taskmaster.actors.pacer import Pacer
+from taskmaster.actors.timer import Timer
+from taskmaster.events.log import (
+    Append,
+    AppendResult,
+    Committed,
+    GateSnapshot,
+    GateTraffic,
+    WaitingTask,
+    Write,
+)
+from taskmaster.events.types import (
+    MINUTE,
+    AttemptFailed,
+    AttemptStarted,
+    AttemptVoided,
+    GateEvent,
+    Mono,
+    Position,
+    TaskId,
+    Wall,
+    gate_stream,
+)
+from taskmaster.model.control import GateCommand, decide
+from taskmaster.model.gate import (
+    Bucket,
+    Gate,
+    Grant,
+    Traffic,
+    Wait,
+    admit,
+    evolve,
+    evolve_attempt,
+    paces,
+    restore,
+    stopped_ns,
+)
+from taskmaster.model.limits import tats_after_crash
+from taskmaster.model.recovery import next_reaction_at, ramp_after_stop, react
+from taskmaster.model.rejected import Rejected
+from taskmaster.model.task import Task, fold
+
+STARTS_A_TURN = 64
+"""A gate lets others have the loop after this many starts."""
+IDLE_NS = MINUTE
+"""A gate with nothing to do for this long is put to rest."""
+
+
+class GateActor(LoopActor):
+    """One gate with work. Every start passes `admit`; every change of state is an event first."""
+
+    def __init__(
+        self,
+        line: GateLine,
+        ports: Ports,
+        timer: Timer,
+        rest: Callable[[RestAsked], None],
+        silent_ns: int,
+    ) -> None:
+        """`rest` is asked when nothing is left to do; `silent_ns` is how long the process had
+        been down before this life of it."""
+        super().__init__()
+        self._line = line
+        self._name = line.gate
+        self._ports = ports
+        self._timer = timer
+        self._rest = rest
+        self._silent_ns = silent_ns
+        self._stash: list[object] = []
+        self._gate: Gate | None = None
+        self._position = Position(0)
+        self._own: deque[tuple[GateCommand, AnswerTo]] = deque()
+        self._own_pending: tuple[tuple[GateEvent, ...], AnswerTo | None] | None = None
+        self._waits: Wait | None = None
+        self._heard = 0
+        self._idle_since: Mono | None = None
+        self._again = False
+
+    # --- coming to life -----------------------------------------------------------------------
+
+    def on_start(self) -> None:
+        """Restore from the log before anything starts; what is told meanwhile waits."""
+        self._line.pacer = None
+        self._line.ref = self.actor_ref
+        self.spawn(self._read_snapshot())
+
+    def on_stop(self) -> None:
+        """Send nothing more."""
+        if self._line.pacer is not None:
+            self._line.pacer.stop()
+        self._timer.forget(self._name)
+
+    def on_failure(self, *_exception: Any) -> None:
+        """A bug: the next incarnation reads the log; committed starts wait for it."""
+        self._timer.forget(self._name)
+        pacer, tasks = self._line.pacer, self._line.tasks
+        self._line.pacer = None
+        if pacer is not None and tasks is not None:
+            for held in pacer.stop():
+                tasks.running[held.task].held = held
+
+    async def _read_snapshot(self) -> None:
+        snapshot = await self._ports.reader.gate_snapshot(self._name)
+        tell(self.actor_ref, SnapshotRead(snapshot))
+
+    def on_receive(self, message: object) -> None:
+        """One fact, command or wake-up; then start whatever may start."""
+        if isinstance(message, SnapshotRead):
+            self._restore(message.snapshot)
+            stash, self._stash = self._stash, []
+            for stashed in stash:
+                self._receive(stashed)
+        elif self._gate is None:
+            self._heard += not isinstance(message, Woken)
+            self._stash.append(message)
+            return
+        else:
+            self._receive(message)
+        self._start_eligible()
+
+    def _receive(self, message: object) -> None:
+        match message:
+            case AttemptEnded():
+                self._attempt_ended(message)
+            case TasksCame(items=items):
+                self._heard += 1
+                now = self._ports.clock.wall()
+                for item, position in items:
+                    self._offer(item, position, now)
+            case PageRead():
+                self._page_read(message)
+            case Woken():
+                self._again = False
+            case OwnAppended(committed=committed):
+                self._own_appended(committed=committed)
+            case TaskDecided():
+                self._task_decided(message)
+            case CommandGiven():
+                self._heard += 1
+                self._command(message)
+            case SeriesCommandGiven():
+                self._heard += 1
+                self._idle.series_command(message)
+            case SeriesDecided(open_task=open_task):
+                if open_task is not None:
+                    self._backlog.remove(open_task)
+                self._backlog.lose()
+            case GateCommandGiven(command=command, answer=answer):
+                self._heard += 1
+                self._own.append((command, answer))
+            case StartLost(task=task_id):
+                self._start_lost(task_id)
+            case TaskCrashed():
+                self._task_crashed(message)
+            case _:
+                raise AssertionError(f"unknown message {message!r}")
+
+    def _restore(self, snapshot: GateSnapshot) -> None:
+        """The fold, and a pacer that begins where sending may have stood; adopt what is in
+        flight."""
+        assert self._line.tasks is not None
+        now = self._ports.clock.mono()
+        gate = _folded(snapshot, self._name)
+        self._position = snapshot.position
+        sent = tats_after_crash(paces(gate), gate.tats, now)
+        pacer = Pacer(self._ports.clock, paces(gate), sent)
+        self._backlog = Backlog(gate.settings.aging_ns)
+        self._idle = IdleTasks(self._ports, self.spawn, self._decided)
+        for flight in self._line.tasks.running.values():
+            if not flight.committed_at or flight.committed_at > snapshot.position:
+                gate = evolve_attempt(gate, flight.started)
+            if not flight.committed_at or flight.held is not None:
+                pacer.granted()
+        self._gate = gate
+        self._line.concurrency = gate.settings.limits.concurrency
+        self._line.pacer = pacer
+        for flight in self._line.tasks.running.values():
+            held, flight.held = flight.held, None
+            if held is not None:
+                pacer.hold(held)
+        for attempt in snapshot.traffic.open:
+            if attempt.task not in self._line.tasks.running:
+                self._idle.interrupted(attempt)
+        self._ramp_after_silence = self._silent_ns > 0
+
+    # --- starting -----------------------------------------------------------------------------
+
+    def _start_eligible(self) -> None:
+        """Start what may start; otherwise see to it that something wakes the gate."""
+        clock = self._ports.clock
+        wall = clock.wall()
+        self._waits = None
+        if self._own_pending is None:
+            self._own_next(wall)
+        for _ in range(STARTS_A_TURN):
+            if self._own_pending is not None or not self._ports.may_start:
+                break
+            item = self._backlog.peek(wall)
+            if item is None:
+                break
+            if not self._start(item, clock.mono(), wall):
+                break
+        else:
+            self._turn_again()
+        self._read_page(wall)
+        self._rearm(wall)
+
+    def _start(self, item: Waiting, mono: Mono, wall: Wall) -> bool:
+        """Start one task, or see to its end or catch-up; False when the gate must wait."""
+        gate, line = self._live_gate(), self._line
+        task = item.task
+        assert line.pacer is not None
+        assert line.tasks is not None
+        if task.id in line.tasks.running or self._idle.is_busy(task.id):
+            self._backlog.pop(item)
+            return True
+        if self._idle.ends_or_catches_up(item, wall, stopped_ns(gate, mono)):
+            self._backlog.pop(item)
+            return True
+        answer = admit(gate, mono, line.pacer.projected_tats())
+        if isinstance(answer, Wait):
+            self._waits = answer
+            return False
+        if not self._ports.slots.take(self._name, self._line.wake):
+            self._waits = Wait("slot")
+            return False
+        self._backlog.pop(item)
+        started = _started(task, answer, wall, stopped_ns(gate, mono))
+        self._gate = evolve_attempt(gate, started)
+        line.pacer.granted()
+        line.tasks.start_task(task, item.number, started)
+        return True
+
+    def _turn_again(self) -> None:
+        if not self._again:
+            self._again = True
+            tell(self.actor_ref, Woken())
+
+    def _read_page(self, wall: Wall) -> None:
+        backlog = self._backlog
+        if not backlog.needs_page(wall) or not self._ports.may_start:
+            return
+        backlog.begin_read()
+        self.spawn(self._read(wall, backlog.ahead_ns()))
+
+    async def _read(self, now: Wall, ahead_ns: int) -> None:
+        assert self._line.tasks is not None
+        gate = self._live_gate()
+        page = await self._ports.reader.page(
+            self._name,
+            now,
+            limit=PAGE_TASKS + len(self._line.tasks.running),
+            aging_ns=gate.settings.aging_ns,
+            max_bytes=PAGE_BYTES,
+            ahead_ns=ahead_ns,
+        )
+        tell(self.actor_ref, PageRead(page, now, ahead_ns))
+
+    def _page_read(self, message: PageRead) -> None:
+        page, now = message.page, message.now
+        waiting = [_waiting(row) for row in page.tasks]
+        covered = Wall(now + message.ahead_ns if page.complete else now)
+        self._backlog.take(
+            waiting,
+            position=page.position,
+            complete=page.complete,
+            now=now,
+            covered_until=covered,
+            next_due_at=page.next_due_at,
+        )
+        self._backlog.next_expiry_at = page.next_expiry_at
+        self._idle.expire(page.expired)
+        if self._ramp_after_silence:
+            self._ramp_after_silence = False
+            self._ramp_late_start(now)
+
+    def _ramp_late_start(self, wall: Wall) -> None:
+        """After a stop of the process of more than a minute the gate begins on the ramp."""
+        gate = self._live_gate()
+        item = self._backlog.peek(wall)
+        late_ns = wall - item.task.due_at if item is not None else 0
+        events = ramp_after_stop(
+            gate,
+            self._ports.clock.mono(),
+            wall,
+            backlog=item is not None,
+            why="process_down",
+            stopped_ns=max(self._silent_ns, late_ns),
+        )
+        if events and self._own_pending is None:
+            self._append_own(events, None)
+
+    def _rearm(self, wall: Wall) -> None:
+        """One wake-up: the earliest of what may change by time alone."""
+        clock, backlog, gate = self._ports.clock, self._backlog, self._live_gate()
+        mono = clock.mono()
+        due = [at for at in (backlog.next_soon_at(), backlog.next_due_at) if at is not None]
+        due.extend(at for at in (backlog.next_expiry_at, gate.paused_until) if at is not None)
+        ahead = min(due, default=None)
+        at: int | None = None if ahead is None else mono + max(ahead - wall, 0)
+        if not backlog.complete and ahead is not None and ahead <= wall:
+            at = mono + MINUTE // 60
+        for instant in (self._waits.until if self._waits else None, next_reaction_at(gate)):
+            if instant is not None and instant > mono and (at is None or instant < at):
+                at = instant
+        if self._may_rest(at, mono):
+            return
+        if at is None:
+            self._timer.forget(self._name)
+        else:
+            self._timer.wake_at(self._name, Mono(at))
+
+    def _may_rest(self, at: int | None, mono: Mono) -> bool:
+        """Ask for rest after a minute without work; the answer is the end or nothing."""
+        tasks, backlog = self._line.tasks, self._backlog
+        assert tasks is not None
+        is_idle = (
+            not tasks.running
+            and self._own_pending is None
+            and not self._own
+            and not self._idle.has_work
+            and backlog.complete
+            and not len(backlog)
+            and (at is None or at > mono + IDLE_NS)
+        )
+        if not is_idle:
+            self._idle_since = None
+            return False
+        if self._idle_since is None:
+            self._idle_since = mono
+        if mono < self._idle_since + IDLE_NS:
+            wake = self._idle_since + IDLE_NS
+            self._timer.wake_at(self._name, Mono(wake if at is None else min(wake, at)))
+            return True
+        next_at = None if at is None else Mono(at)
+        self._rest(RestAsked(self._name, backlog.next_due_at, next_at, self._heard))
+        return True
+
+    # --- facts of its tasks -------------------------------------------------------------------
+
+    def _attempt_ended(self, ended: AttemptEnded) -> None:
+        self._ports.slots.give_back()
+        assert self._line.tasks is not None
+        self._line.tasks.running.pop(ended.task.id, None)
+        if ended.position > self._position:
+            self._gate = evolve_attempt(self._live_gate(), ended.event)
+        self._after(ended.task, ended.number, ended.position, ended.successor)
+
+    def _task_decided(self, decided: TaskDecided) -> None:
+        """A decision about a task that was not in flight, or whose actor had crashed."""
+        if not decided.events:
+            self._backlog.lose()  # it waits as before; the index has it
+            return
+        gate = self._live_gate()
+        for event in decided.events:
+            is_attempt = isinstance(event, AttemptFailed | AttemptVoided | AttemptStarted)
+            if is_attempt and decided.position > self._position:
+                gate = evolve_attempt(gate, event)
+        self._gate = gate
+        self._after(decided.task, decided.number, decided.position, decided.successor)
+
+    def _after(
+        self, task: Task, number: Position, position: Position, successor: Successor | None
+    ) -> None:
+        """See to what waits now: the task itself, its successor, the next of its order key."""
+        wall = self._ports.clock.wall()
+        if task.state == "waiting":
+            self._offer(Waiting(task, number), position, wall)
+        elif task.submitted.order_key:
+            self._backlog.lose()
+        if successor is not None and not successor.held:
+            following = fold(successor.task_id, (successor.submitted,))
+            self._offer(Waiting(following, position), position, wall)
+
+    def _offer(self, item: Waiting, position: Position, wall: Wall) -> None:
+        if item.task.submitted.order_key:
+            self._backlog.lose()  # the index knows whether it is the head of its key
+        else:
+            self._backlog.offer(item, position, wall)
+
+    def _start_lost(self, task_id: TaskId) -> None:
+        """Give the slot back; the next start's tats stand in the log whatever was lost."""
+        assert self._line.pacer is not None
+        self._line.pacer.lost()
+        self._ports.slots.give_back()
+        gate = self._live_gate()
+        lost = AttemptVoided(at=self._ports.clock.wall(), gate=gate.name, attempt=0)
+        self._gate = evolve_attempt(gate, lost)
+        self._backlog.remove(task_id)
+        self._backlog.lose()
+
+    def _task_crashed(self, crashed: TaskCrashed) -> None:
+        """Its end is recorded by the gate, with the start if that was not durable."""
+        self._ports.slots.give_back()
+        assert self._line.pacer is not None
+        self._line.pacer.drop(crashed.task)
+        self._idle.crashed(crashed)
+
+    # --- commands -----------------------------------------------------------------------------
+
+    def _command(self, given: CommandGiven) -> None:
+        assert self._line.tasks is not None
+        flight = self._line.tasks.running.get(given.task)
+        if flight is not None and flight.ref is not None and tell(flight.ref, given):
+            return
+        self._backlog.remove(given.task)
+        self._idle.command(given)
+
+    def _decided(self, decided: TaskDecided | SeriesDecided) -> None:
+        """Told by `IdleTasks` in log order."""
+        tell(self.actor_ref, decided)
+
+    def _own_next(self, wall: Wall) -> None:
+        """What follows by rule, then what a person asked for; one append at a time."""
+        mono = self._ports.clock.mono()
+        gate = self._live_gate()
+        backlog = self._backlog.peek(wall) is not None
+        events = react(gate, mono, wall, backlog=backlog, u=self._ports.rng.uniform())
+        if events:
+            self._append_own(events, None)
+            return
+        while self._own and self._own_pending is None:
+            command, answer = self._own.popleft()
+            decided = decide(gate, command, mono, wall, backlog=backlog)
+            if isinstance(decided, Rejected):
+                answer(decided)
+            elif not decided:
+                answer(GateDone(gate))
+            else:
+                self._append_own(decided, answer)
+
+    def _append_own(self, events: tuple[GateEvent, ...], answer: AnswerTo | None) -> None:
+        """Nothing starts until the gate's own events are durable."""
+        self._own_pending = (events, answer)
+        write = Write(gate_stream(self._name), self._live_gate().version, events)
+        own = self.actor_ref
+
+        def replied(result: AppendResult | Refused) -> None:
+            tell(own, OwnAppended(isinstance(result, Committed)))
+
+        self._ports.journal.append(Entry(Append((write,)), "control", replied))
+
+    def _own_appended(self, *, committed: bool) -> None:
+        assert committed, "another writer of the gate's stream"
+        assert self._own_pending is not None
+        events, answer = self._own_pending
+        self._own_pending = None
+        gate = self._live_gate()
+        for event in events:
+            gate = evolve(gate, event, self._name)
+        self._gate = gate
+        self._line.concurrency = gate.settings.limits.concurrency
+        self._backlog.set_aging(gate.settings.aging_ns)
+        assert self._line.pacer is not None
+        self._line.pacer.change(paces(gate))
+        if answer is not None:
+            answer(GateDone(gate))
+
+    # --- questions, answered on the loop ------------------------------------------------------
+
+    def _live_gate(self) -> Gate:
+        assert self._gate is not None
+        return self._gate
+
+    @property
+    def gate(self) -> Gate | None:
+        """The state now; None until it is restored. Frozen, so it may be kept."""
+        return self._gate
+
+    @property
+    def waits(self) -> Wait | None:
+        """Why the next eligible task does not start, or None: nothing is held back."""
+        return self._waits
+
+    @property
+    def in_memory(self) -> int:
+        """How many waiting tasks lie in memory."""
+        return len(self._backlog) if self._gate is not None else 0
+
+
+def _started(task: Task, grant: Grant, wall: Wall, stopped: int) -> AttemptStarted:
+    return AttemptStarted(
+        at=wall,
+        gate=task.gate,
+        attempt=task.starts + 1,
+        slot_at=grant.slot_at,
+        tats=grant.tats,
+        stopped_ns=stopped,
+        probe=grant.probe,
+    )
+
+
+def _folded(snapshot: GateSnapshot, name: Any) -> Gate:
+    events: list[tuple[int, GateEvent]] = []
+    for record in snapshot.events:
+        assert isinstance(record.event, GateEvent)
+        events.append((record.position, record.event))
+    return restore(name, tuple(events), traffic_of(snapshot.traffic))
+
+
+def traffic_of(traffic: GateTraffic) -> Traffic:
+    """The index's counts as the model takes them."""
+    return Traffic(
+        in_flight=len(traffic.open),
+        tats=traffic.last_tats,
+        tats_position=traffic.last_start_position,
+        failures_in_row=traffic.failures_in_row,
+        buckets=tuple(Bucket(b.second, b.ended, b.failed) for b in traffic.buckets),
+        throttled_until=traffic.throttled_until,
+    )
+
+
+def _waiting(row: WaitingTask) -> Waiting:
+    return Waiting(fold(row.row.task, row.events), row.row.number)

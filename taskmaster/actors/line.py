@@ -1,0 +1,158 @@
+"""How a task's actor reaches its gate and the world.
+
+Rules of residence: plain references, no decisions. A `GateLine` stays the same while the gate
+actor behind it is restarted; what is told meanwhile is kept by nobody, for the log has it.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pykka
+from msgspec import Struct
+
+from taskmaster.actors.journal import Entries, Entry, StoreState
+from taskmaster.actors.loop import Down, tell
+from taskmaster.actors.pacer import Held, Pacer
+from taskmaster.actors.ports import Clock, Ids, Rng
+from taskmaster.delivery.headers import Signer
+from taskmaster.delivery.sender import Sender
+from taskmaster.events.log import Reader
+from taskmaster.events.types import AttemptStarted, GateName, Position
+
+if TYPE_CHECKING:
+    from taskmaster.actors.task import TasksActor
+
+
+class Woken(Struct, frozen=True):
+    """The gate's instant has come, the store is back, or there is room again."""
+
+
+class JournalLine:
+    """Leads to the journal; appends are told, never waited for."""
+
+    def __init__(self) -> None:
+        self.ref: pykka.ActorRef[Any] | None = None
+
+    def append(self, entry: Entry) -> None:
+        """Have one append committed."""
+        assert self.ref is not None
+        tell(self.ref, entry)
+
+    def append_all(self, entries: tuple[Entry, ...]) -> None:
+        """Have many appends committed; each may end up in another batch."""
+        assert self.ref is not None
+        tell(self.ref, Entries(entries))
+
+
+class Slots:
+    """Bounds the attempts in flight of the whole node, gates waiting in turn."""
+
+    def __init__(self, limit: int) -> None:
+        """At most `limit` attempts at once."""
+        self.limit = limit
+        self.taken = 0
+        self._waiting: dict[GateName, Callable[[], None]] = {}
+        self._emptied: asyncio.Event | None = None
+
+    def take(self, gate: GateName, wake: Callable[[], None]) -> bool:
+        """Take a slot, or have `wake` called once when there is room again."""
+        if self.taken >= self.limit:
+            self._waiting[gate] = wake
+            return False
+        self.taken += 1
+        return True
+
+    def give_back(self, count: int = 1) -> None:
+        """Return slots; the gate that waits longest is woken first."""
+        self.taken -= count
+        if self._waiting and self.taken < self.limit:
+            gate = next(iter(self._waiting))
+            self._waiting.pop(gate)()
+        if self.taken == 0 and self._emptied is not None:
+            self._emptied.set()
+
+    async def empty(self) -> None:
+        """Wait until no attempt is in flight."""
+        if self.taken:
+            self._emptied = asyncio.Event()
+            await self._emptied.wait()
+
+
+class Ports:
+    """What actors of a shard need of the world and of the node."""
+
+    def __init__(  # noqa: PLR0913  # one for each port
+        self,
+        *,
+        clock: Clock,
+        rng: Rng,
+        ids: Ids,
+        sender: Sender,
+        reader: Reader,
+        journal: JournalLine,
+        store: StoreState,
+        slots: Slots,
+        signers: Callable[[GateName], tuple[Signer, ...]] = lambda _gate: (),
+    ) -> None:
+        """Keep them."""
+        self.clock = clock
+        self.rng = rng
+        self.ids = ids
+        self.sender = sender
+        self.reader = reader
+        self.journal = journal
+        self.store = store
+        self.slots = slots
+        self.signers = signers
+        self.is_stopping = False
+
+    @property
+    def may_start(self) -> bool:
+        """Whether gates may start attempts: the store takes commits and the node goes on."""
+        return not self.is_stopping and not self.store.is_away
+
+
+class Flight:
+    """An attempt from its grant to its end, as the gate and the task's actor both see it."""
+
+    __slots__ = ("committed_at", "held", "number", "ref", "started")
+
+    def __init__(self, number: Position, started: AttemptStarted) -> None:
+        """`committed_at` is 0 until the start is durable; `held` is set while no gate paces it."""
+        self.number = number
+        self.started = started
+        self.committed_at = Position(0)
+        self.held: Held | None = None
+        self.ref: pykka.ActorRef[Any] | None = None
+
+
+class GateLine:
+    """Leads to the present incarnation of a gate's actor."""
+
+    def __init__(self, gate: GateName, crashed: Callable[[Down], None]) -> None:
+        """`crashed` is told of a task actor's bug, for the log and the tree."""
+        self.gate = gate
+        self.crashed = crashed
+        self.ref: pykka.ActorRef[Any] | None = None
+        self.tasks: TasksActor | None = None
+        self.pacer: Pacer | None = None
+        self.concurrency = 32
+
+    def tell(self, message: object) -> None:
+        """Tell the gate; while it is being restarted the log speaks for the message."""
+        if self.ref is not None:
+            tell(self.ref, message)
+
+    def wake(self) -> None:
+        """Have the gate look again whether something may start."""
+        self.tell(Woken())
+
+    def pace(self, flight: Flight, held: Held) -> None:
+        """A committed start: sent at once where no rate spaces it, else held by the pacer, and
+        kept for the next incarnation where the gate is being restarted."""
+        pacer = self.pacer
+        if pacer is None:
+            flight.held = held
+        else:
+            pacer.hold(held)

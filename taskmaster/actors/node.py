@@ -1,0 +1,224 @@
+"""The tree of one process, from the root down: journal, gates, intake.
+
+Rules of residence: what is started in which order, and what the end of a part means. Made of
+ports, so that the same node runs on threads and sockets, and in simulation.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pykka
+from msgspec import Struct
+
+from taskmaster.actors.gates import GatesActor, ToGate
+from taskmaster.actors.intake import Intake
+from taskmaster.actors.journal import Entry, JournalActor, Refused, StoreState
+from taskmaster.actors.line import JournalLine, Ports, Slots, Woken
+from taskmaster.actors.loop import Down, tell, watch
+from taskmaster.actors.ports import Clock, Ids, Rng
+from taskmaster.actors.supervisor import (
+    ChildSpec,
+    Crashed,
+    GaveUp,
+    Incident,
+    Restarted,
+    Supervisor,
+)
+from taskmaster.delivery.headers import Signer
+from taskmaster.delivery.sender import Sender
+from taskmaster.events.log import Append, AppendResult, Committed, Committer, Reader, Write
+from taskmaster.events.types import (
+    NEW,
+    ActorCrashed,
+    ActorRestarted,
+    Epoch,
+    Event,
+    GateName,
+    NodeEvent,
+    NodeId,
+    NodeStarted,
+    NodeStopped,
+    SupervisorGaveUp,
+    Version,
+    node_stream,
+)
+
+IN_FLIGHT = 512
+"""Attempts in flight of the whole node, by default."""
+OPEN_BATCH = 500
+
+
+class NodeSettings(Struct, frozen=True):
+    """Who this process is. `silent_ns` is how long the log had no owner that was alive."""
+
+    node: NodeId
+    boot_id: str
+    anchor_ns: int
+    epoch: Epoch
+    pid: int
+    software: str
+    silent_ns: int = 0
+    in_flight: int = IN_FLIGHT
+
+
+class Node:
+    """One process of TaskMaster. On the loop's thread."""
+
+    def __init__(  # noqa: PLR0913  # one for each port
+        self,
+        settings: NodeSettings,
+        *,
+        committer: Committer,
+        reader: Reader,
+        clock: Clock,
+        rng: Rng,
+        ids: Ids,
+        sender: Sender,
+        fatal: Callable[[str], None],
+        signers: Callable[[GateName], tuple[Signer, ...]] = lambda _gate: (),
+        incident: Callable[[Incident], None] = lambda _incident: None,
+    ) -> None:
+        """`fatal` ends the process at once; replay decides what became of it. `incident` hears
+        of every crash, restart and giving up."""
+        self.settings = settings
+        self.store = StoreState()
+        self.journal_line = JournalLine()
+        self.slots = Slots(settings.in_flight)
+        self.ports = Ports(
+            clock=clock,
+            rng=rng,
+            ids=ids,
+            sender=sender,
+            reader=reader,
+            journal=self.journal_line,
+            store=self.store,
+            slots=self.slots,
+            signers=signers,
+        )
+        self._committer = committer
+        self._fatal = fatal
+        self._incident = incident
+        self._version = NEW
+        self._root: pykka.ActorRef[Supervisor] | None = None
+        self._gates: GatesActor | None = None
+        self._intake: Intake | None = None
+
+    @property
+    def intake(self) -> Intake:
+        """The way in; there once `start` has returned."""
+        assert self._intake is not None
+        return self._intake
+
+    @property
+    def gates(self) -> GatesActor:
+        """The gates of this node's shard."""
+        assert self._gates is not None
+        return self._gates
+
+    async def start(self) -> None:
+        """Open the log for work: nothing here is proportional to what waits."""
+        clock, reader = self.ports.clock, self.ports.reader
+        self._root = Supervisor.start(
+            "node",
+            (
+                ChildSpec("journal", self._start_journal),
+                ChildSpec("gates", self._start_gates),
+            ),
+            mono_ns=clock.mono,
+            listener=self._heard,
+            strategy="rest_for_one",
+            intensity=0,
+        )
+        watch(self._root, self._root_down)
+        settings = self.settings
+        await self._record(
+            NodeStarted(
+                at=clock.wall(),
+                boot_id=settings.boot_id,
+                anchor_ns=settings.anchor_ns,
+                epoch=settings.epoch,
+                pid=settings.pid,
+                software=settings.software,
+            )
+        )
+        self.intake.know(await reader.gate_rows())
+        # whoever has an attempt open ends it as interrupted as soon as it is restored
+        for attempt in await reader.open_attempts(limit=1_000_000):
+            tell(self.gates.actor_ref, ToGate(attempt.gate, Woken()))
+        self.gates.set_dues(await reader.next_dues(), settings.silent_ns)
+
+    async def stop(self, grace_s: float) -> None:
+        """Start nothing more, let what is in flight end, then close the log in good order."""
+        self.ports.is_stopping = True
+        try:
+            async with asyncio.timeout(grace_s):
+                await self.slots.empty()
+        except TimeoutError:
+            pass  # what is still open is ended as interrupted at the next start
+        await self._record(NodeStopped(at=self.ports.clock.wall()))
+        assert self._root is not None
+        root, self._root = self._root, None
+        await root.stop(block=False)
+
+    def _start_journal(self) -> "pykka.ActorRef[Any]":
+        ref = JournalActor.start(
+            self._committer,
+            self.ports.clock,
+            self.store,
+            on_unknown=self._fatal,
+            on_back=lambda: self.gates.wake_all(),
+        )
+        self.journal_line.ref = ref
+        return ref
+
+    def _start_gates(self) -> "pykka.ActorRef[Any]":
+        actor = GatesActor(self.ports, self._heard, self._quarantined)
+        actor.launch()
+        self._gates = actor
+        self._intake = Intake(self.ports, actor)
+        return actor.actor_ref
+
+    def _root_down(self, down: Down) -> None:
+        if self._root is not None:
+            self._fatal(f"the root supervisor gave up: {down.error!r}")
+
+    # --- the node's own stream ----------------------------------------------------------------
+
+    def _heard(self, incident: Incident) -> None:
+        """Every crash, restart and giving up is an event."""
+        self._incident(incident)
+        at = self.ports.clock.wall()
+        match incident:
+            case Crashed(path=path, incarnation=incarnation, message=message, error=error):
+                text = f"{type(error).__name__}: {error}"[:1_000]
+                self._note(
+                    ActorCrashed(
+                        at=at, path=path, incarnation=incarnation, message=message, error=text
+                    )
+                )
+            case Restarted(path=path, incarnation=incarnation):
+                self._note(ActorRestarted(at=at, path=path, incarnation=incarnation))
+            case GaveUp(path=path, restarts=restarts):
+                self._note(SupervisorGaveUp(at=at, path=path, restarts=restarts))
+
+    def _quarantined(self, gate: GateName, cool_off_ns: int) -> None:
+        del gate, cool_off_ns
+
+    def _note(self, event: NodeEvent, told: Callable[[object], None] = lambda _r: None) -> None:
+        """Append to the node's stream, whose one writer this is."""
+        write = Write(node_stream(self.settings.node), self._version, (event,))
+        self._version = Version(self._version + 1)
+        self.journal_line.append(Entry(Append((write,)), "control", told))
+
+    async def _record(self, event: Event) -> None:
+        assert isinstance(event, NodeEvent)
+        future: asyncio.Future[AppendResult | Refused] = asyncio.get_running_loop().create_future()
+
+        def told(result: Any) -> None:
+            if not future.done():
+                future.set_result(result)
+
+        self._note(event, told)
+        result = await future
+        assert isinstance(result, Committed), "another writer of the node's stream"

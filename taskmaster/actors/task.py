@@ -1,0 +1,399 @@
+"""One task in flight: start it durably, send it, record what came of it.
+
+Rules of residence: the life of one attempt, as steps in the order in which they happen; decides
+nothing (`model.task` does). While it lives it is the one writer of its task's stream.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from taskmaster.actors.ending import Ending, ending, read_series
+from taskmaster.actors.journal import Entry, Refused
+from taskmaster.actors.line import Flight, GateLine, Ports
+from taskmaster.actors.loop import Down, LoopActor, tell, watch
+from taskmaster.actors.messages import (
+    AnswerTo,
+    AttemptEnded,
+    CommandDone,
+    CommandGiven,
+    StartLost,
+    TaskCrashed,
+)
+from taskmaster.actors.pacer import Held
+from taskmaster.delivery.headers import attempt_headers, attempt_traceparent, signature_headers
+from taskmaster.delivery.sender import Outbound
+from taskmaster.events.log import Append, AppendResult, Committed, VersionConflict, Write
+from taskmaster.events.types import (
+    AttemptFailed,
+    AttemptStarted,
+    AttemptSucceeded,
+    AttemptVoided,
+    Mono,
+    Position,
+    TaskCancelled,
+    TaskId,
+    task_stream,
+)
+from taskmaster.model.limits import GRANT_LIFETIME_NS
+from taskmaster.model.retry import Answer
+from taskmaster.model.series import Series
+from taskmaster.model.task import CancelTask, Moment, Task, decide, evolve, settle
+
+
+class _StartAppended(Struct, frozen=True, gc=False):
+    result: AppendResult
+
+
+class _Answered(Struct, frozen=True, gc=False):
+    answer: Answer
+
+
+class _SeriesRead(Struct, frozen=True):
+    series: Series | None
+
+
+class _EndAppended(Struct, frozen=True, gc=False):
+    ending: Ending
+    result: AppendResult
+
+
+class _CancelAppended(Struct, frozen=True):
+    after: Task
+    result: AppendResult
+    answer: AnswerTo
+
+
+class TaskActor(LoopActor):
+    """Carries one attempt from its grant to its recorded end, then ends itself."""
+
+    def __init__(self, task: Task, flight: Flight, line: GateLine, ports: Ports) -> None:
+        """`flight` is shared with the gate: what was granted and how far it has come."""
+        super().__init__()
+        self._task = task
+        self._flight = flight
+        self._started = flight.started
+        self._line = line
+        self._ports = ports
+        self._decided_at = Mono(0)
+        self._unsent = True
+        self._appending = False
+        self._result: AttemptSucceeded | AttemptFailed | AttemptVoided | None = None
+        self._later: list[CommandGiven] = []
+
+    # --- the steps, in order ------------------------------------------------------------------
+
+    def on_start(self) -> None:
+        """Make the start durable before anything leaves."""
+        task = self._task
+        self._append(
+            Append((Write(task_stream(task.id), task.version, (self._started,)),)),
+            "start",
+            _StartAppended,
+        )
+
+    def on_receive(self, message: object) -> None:
+        """One step, or a command in between."""
+        match message:
+            case _Answered(answer=answer):
+                self._settle(answer)
+            case _StartAppended(result=result):
+                self._start_appended(result)
+            case _EndAppended(ending=ended, result=result):
+                self._end_appended(ended, result)
+            case _SeriesRead(series=series):
+                self._append_end(series)
+            case CommandGiven():
+                self._command(message)
+            case _CancelAppended(after=after, result=result, answer=answer):
+                self._cancel_appended(after, result, answer)
+            case _:
+                raise AssertionError(f"unknown message {message!r}")
+
+    def _start_appended(self, result: AppendResult) -> None:
+        self._appending = False
+        if not isinstance(result, Committed):
+            assert isinstance(result, VersionConflict)
+            for given in self._later:
+                self._line.tell(given)
+            self._line.tell(StartLost(self._task.id))
+            self.stop()
+            return
+        self._task = evolve(self._task, self._started)
+        self._flight.committed_at = result.position
+        self._line.pace(
+            self._flight, Held(self._task.id, self._started.slot_at, self._go, self._void)
+        )
+        self._serve_later()
+
+    def _go(self, decided_at: Mono) -> None:
+        """Send now; a start that lay too long is given up instead (semantics 3.8)."""
+        if self.life.is_set() or not self._unsent or self._result is not None:
+            return
+        self._decided_at = decided_at
+        if decided_at > self._started.slot_at + GRANT_LIFETIME_NS:
+            self._void()
+            return
+        self._unsent = False
+        self.spawn(self._send())
+
+    async def _send(self) -> None:
+        ports, task = self._ports, self._task
+        sent_at = ports.clock.mono()
+        if self._line.pacer is not None:
+            self._line.pacer.departed(sent_at, self._decided_at)
+        request = task.submitted.request
+        headers = attempt_headers(
+            request.headers,
+            task_id=task.id,
+            gate=task.gate,
+            attempt=task.sends,
+            due_at=task.due_at,
+            traceparent=attempt_traceparent(task.id, task.starts, task.submitted.traceparent),
+        )
+        signers = ports.signers(task.gate)
+        if signers:
+            now = ports.clock.wall()
+            headers += signature_headers(signers, task_id=task.id, body=request.body, now=now)
+        answer = await ports.sender.send(
+            Outbound(
+                gate=task.gate,
+                url=request.url,
+                method=request.method,
+                headers=headers,
+                body=request.body,
+                timeout_ns=task.submitted.timeout_ns,
+                concurrency=self._line.concurrency,
+            )
+        )
+        tell(self.actor_ref, _Answered(answer))
+
+    def _void(self) -> None:
+        if self.life.is_set() or not self._unsent or self._result is not None:
+            return
+        self._unsent = False
+        self._result = AttemptVoided(
+            at=self._ports.clock.wall(), gate=self._task.gate, attempt=self._task.starts
+        )
+        self._end()
+
+    def _settle(self, answer: Answer) -> None:
+        self._result = settle(self._task, answer, self._moment())
+        self._end()
+
+    def _moment(self) -> Moment:
+        ports = self._ports
+        return Moment(
+            wall=ports.clock.wall(),
+            mono=ports.clock.mono(),
+            stopped_ns=self._started.stopped_ns,
+            u=ports.rng.uniform(),
+            u_gate=ports.rng.uniform(),
+        )
+
+    def _end(self) -> None:
+        """Append the end; for an occurrence, once its series has been read."""
+        if self._appending or self._result is None:
+            return
+        occurrence = self._task.occurrence
+        final = not isinstance(self._result, AttemptVoided) and not (
+            isinstance(self._result, AttemptFailed) and self._result.next in ("retry", "uncertain")
+        )
+        if occurrence is not None and final:
+            self._appending = True
+            self.spawn(self._read_series())
+        else:
+            self._append_end(None)
+
+    async def _read_series(self) -> None:
+        occurrence = self._task.occurrence
+        assert occurrence is not None
+        series = await read_series(self._ports.reader, occurrence.series)
+        tell(self.actor_ref, _SeriesRead(series))
+
+    def _append_end(self, series: Series | None) -> None:
+        assert self._result is not None
+        clock = self._ports.clock
+        ended = ending(self._task, (self._result,), series, self._ports.ids, clock.wall())
+        self._append(ended.append, "outcome", lambda result: _EndAppended(ended, result))
+
+    def _end_appended(self, ended: Ending, result: AppendResult) -> None:
+        self._appending = False
+        if isinstance(result, VersionConflict):
+            # the series changed in between: only the successor is decided again
+            assert result.stream != task_stream(self._task.id), "another writer of a task in flight"
+            self._end()
+            return
+        self._task = ended.task
+        for given in self._later:
+            self._line.tell(given)
+        self._later.clear()
+        self.stop()
+
+    # --- commands while it is in flight -------------------------------------------------------
+
+    def _command(self, given: CommandGiven) -> None:
+        if self._appending:
+            self._later.append(given)
+            return
+        before, now = self._task, self._ports.clock.wall()
+        if isinstance(given.command, CancelTask) and self._is_held():
+            self._unsent = False
+            voided = AttemptVoided(at=now, gate=before.gate, attempt=before.starts)
+            cause = given.command.cause
+            cancelled = TaskCancelled(at=now, gate=before.gate, cause=cause)
+            self._result = voided
+            self._end_cancelled(voided, cancelled, given.answer)
+            return
+        decided = decide(before, given.command, now)
+        if not isinstance(decided, tuple):
+            given.answer(decided)
+            return
+        if not decided:
+            given.answer(CommandDone(before, before))
+            return
+        after = before
+        for event in decided:
+            after = evolve(after, event)
+        write = Write(task_stream(before.id), before.version, decided)
+        answer = given.answer
+        self._append(
+            Append((write,)), "outcome", lambda result: _CancelAppended(after, result, answer)
+        )
+
+    def _is_held(self) -> bool:
+        """Whether the pacer holds it: committed, certainly not sent."""
+        if not self._unsent or self._result is not None or self._line.pacer is None:
+            return False
+        return self._line.pacer.drop(self._task.id)
+
+    def _end_cancelled(
+        self, voided: AttemptVoided, cancelled: TaskCancelled, answer: AnswerTo
+    ) -> None:
+        """Void and cancel in one commit: it was never sent (hard spot of cancel on a start)."""
+        before = self._task
+
+        async def read_and_append() -> None:
+            occurrence = before.occurrence
+            reader = self._ports.reader
+            series = await read_series(reader, occurrence.series) if occurrence else None
+            clock = self._ports.clock
+            ended = ending(before, (voided, cancelled), series, self._ports.ids, clock.wall())
+
+            def replied(result: AppendResult | Refused) -> None:
+                assert not isinstance(result, Refused)
+                if isinstance(result, VersionConflict):
+                    self.spawn(read_and_append())
+                    return
+                answer(CommandDone(before, ended.task))
+                self._tell_ended(voided, ended, result)
+                self.stop()
+
+            self._ports.journal.append(Entry(ended.append, "outcome", replied))
+
+        self._appending = True
+        self.spawn(read_and_append())
+
+    def _cancel_appended(self, after: Task, result: AppendResult, answer: AnswerTo) -> None:
+        self._appending = False
+        assert isinstance(result, Committed), "another writer of a task in flight"
+        answer(CommandDone(self._task, after))
+        self._task = after
+        if self._result is not None and isinstance(self._result, AttemptFailed):
+            self._result = _as_last(self._result)
+        self._serve_later()
+        self._end()
+
+    def _serve_later(self) -> None:
+        later, self._later = self._later, []
+        for given in later:
+            self._command(given)
+
+    # --- appending ----------------------------------------------------------------------------
+
+    def _append(self, append: Append, lane: Any, message: Callable[[AppendResult], object]) -> None:
+        self._appending = True
+        own = self.actor_ref
+
+        def replied(result: AppendResult | Refused) -> None:
+            assert not isinstance(result, Refused), "only submissions are refused"
+            said = message(result)
+            if isinstance(said, _EndAppended) and isinstance(result, Committed):
+                # the gate hears of ends from the journal itself, hence in log order
+                assert self._result is not None
+                self._tell_ended(self._result, said.ending, result)
+            tell(own, said)
+
+        self._ports.journal.append(Entry(append, lane, replied))
+
+    def _tell_ended(
+        self,
+        event: AttemptSucceeded | AttemptFailed | AttemptVoided,
+        ended: Ending,
+        result: AppendResult,
+    ) -> None:
+        assert isinstance(result, Committed)
+        self._line.tell(
+            AttemptEnded(
+                event=event,
+                task=ended.task,
+                number=self._flight.number,
+                position=result.position,
+                successor=ended.successor,
+            )
+        )
+
+
+def _as_last(failed: AttemptFailed) -> AttemptFailed:
+    """The same failure once a cancel was recorded: no further attempt."""
+    if failed.next in ("retry", "uncertain"):
+        return replace(failed, next="cancelled", reason="command", retry_at=None)
+    return failed
+
+
+class TasksActor(LoopActor):
+    """Supervises the tasks in flight of one gate: temporary children, each told of when it
+    crashes."""
+
+    def __init__(self, line: GateLine, ports: Ports) -> None:
+        """`line` leads to the gate actor, whichever incarnation it has."""
+        super().__init__()
+        self._line = line
+        self._ports = ports
+        self._running: dict[TaskId, Flight] = {}
+
+    def on_start(self) -> None:
+        """Be where the gate finds it."""
+        self._line.tasks = self
+
+    def on_stop(self) -> None:
+        """Stop all that is in flight; what was open is uncertain, as the log says."""
+        for flight in list(self._running.values()):
+            if flight.ref is not None:
+                flight.ref.stop(block=False)
+
+    def on_receive(self, message: object) -> None:
+        """Nobody tells it anything: starts are calls, ends are watched."""
+        raise AssertionError(f"unknown message {message!r}")
+
+    @property
+    def running(self) -> dict[TaskId, Flight]:
+        """The tasks in flight."""
+        return self._running
+
+    def start_task(self, task: Task, number: Position, started: AttemptStarted) -> None:
+        """Start the actor of a granted attempt."""
+        task_id = task.id
+        flight = Flight(number, started)
+        flight.ref = ref = TaskActor.start(task, flight, self._line, self._ports)
+        self._running[task_id] = flight
+
+        def told(down: Down) -> None:
+            self._running.pop(task_id, None)
+            if down.error is not None:
+                self._line.crashed(down)
+                self._line.tell(TaskCrashed(task_id, started, number, repr(down.error)[:500]))
+
+        watch(ref, told)
