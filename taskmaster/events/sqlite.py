@@ -1,0 +1,328 @@
+"""The durable log in SQLite: the one writer.
+
+Rules of residence: the transaction of a commit, from BEGIN to COMMIT, and what its failures mean.
+Which appends may be stored is decided in `batch.py`, what they change in `index.py`; the file is
+`sqlite_file.py`, questions are `sqlite_read.py`. Synchronous; one thread at a time.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from eventsourcing.persistence import StoredEvent
+from eventsourcing.sqlite import SQLiteCursor
+
+from taskmaster.errors import OwnershipLostError, StoreUnavailableError
+from taskmaster.events.batch import Stored, Verdict, judge, lines_of
+from taskmaster.events.codec import CODEC, from_stored_event
+from taskmaster.events.index import fold
+from taskmaster.events.log import (
+    Append,
+    AppendResult,
+    BatchResult,
+    NotStored,
+    Recorded,
+    Unknown,
+    VersionConflict,
+)
+from taskmaster.events.rows import Changes, task_of
+from taskmaster.events.sqlite_file import (
+    MEMORY,
+    SHARD,
+    FileLock,
+    LogDatastore,
+    create_tables,
+    make,
+    refuse_foreign,
+    refuse_other_versions,
+    take_ownership,
+    turn_to_wal,
+)
+from taskmaster.events.sqlite_index import IndexTables, put
+from taskmaster.events.sqlite_read import LogRecorder, SQLiteReader
+from taskmaster.events.sqlite_rebuild import Progress, is_index_current, rebuild_index
+from taskmaster.events.types import Epoch, Position, Stream, Version
+
+NOT_STORED = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_CANTOPEN,
+    }
+)
+"""Primary codes by which SQLite says that nothing of a transaction is stored."""
+NOT_STORED_YET = NOT_STORED | {sqlite3.SQLITE_IOERR}
+"""The same before COMMIT: until its last frame is written, a transaction leaves nothing."""
+
+
+class SQLiteStore(LogRecorder):
+    """The one writer of a log: appends in batches, each with its part of the index.
+
+    The library's `insert_events` writes to it too, without a check of versions beyond the table's
+    own: for restoring logs, not for deciding.
+    """
+
+    def __init__(self, datastore: LogDatastore, lock: FileLock | None = None) -> None:
+        """Own the log on this datastore; `open` prepares it."""
+        super().__init__(datastore)
+        self._lock = lock
+        self._failed = ""
+        with datastore.connection(write=True) as connection:
+            self.epoch: Epoch = take_ownership(connection, SHARD)
+            self._tables = IndexTables(connection)
+
+    @classmethod
+    def open(
+        cls, path: Path | str, *, create: bool = True, progress: Progress | None = None
+    ) -> Self:
+        """Open a log for writing and own it until `close`. `:memory:` is a log without a file.
+
+        Folds the index anew, which takes about a minute for two million events, where it is of
+        another version or was left half folded; `progress` learns how far it is.
+
+        Raises:
+            ForeignFileError: not a log of ours, damaged, of a newer version, or none there.
+            StoreUnavailableError: another process has it, or it cannot be written.
+        """
+        if str(path) == MEMORY:
+            datastore = LogDatastore(None)
+            with datastore.connection(write=True) as connection:
+                create_tables(connection)
+            return cls(datastore)
+        path = Path(path).resolve()  # one lock, whatever way leads to the file
+        if not create or _has_content(path):
+            refuse_foreign(path)  # before a lock file is left beside it
+        lock = FileLock(path)
+        try:
+            return cls._open_locked(path, lock, progress)
+        except BaseException:
+            lock.close()
+            raise
+
+    @classmethod
+    def _open_locked(cls, path: Path, lock: FileLock, progress: Progress | None) -> Self:
+        datastore = LogDatastore(path)
+        try:
+            if not _has_content(path):
+                make(path)
+            with datastore.connection(write=True) as connection:
+                refuse_other_versions(connection, path)
+                turn_to_wal(connection, path)
+            store = cls(datastore, lock)
+            with datastore.connection(write=True) as connection:
+                if not is_index_current(connection):
+                    rebuild_index(connection, progress)
+        except sqlite3.OperationalError as error:
+            datastore.close()
+            raise StoreUnavailableError(
+                f"{path} cannot be written: {error}",
+                remedy="check the disk and the permissions of the file and its directory",
+            ) from error
+        except BaseException:
+            datastore.close()
+            raise
+        return store
+
+    def reader(self) -> SQLiteReader:
+        """A reader with a connection of its own; in memory, one that shares the writer's."""
+        if self.datastore.path is None:
+            return SQLiteReader(self.datastore)
+        return SQLiteReader.open(self.datastore.path)
+
+    def rebuild(self, progress: Progress | None = None) -> None:
+        """Drop the index and fold it anew from the log. A crash on the way is made good by the
+        next `open`."""
+        with self.datastore.connection(write=True) as connection:
+            rebuild_index(connection, progress)
+        self._tables.forget()
+
+    def close(self) -> None:
+        """Close the connection and let go of the file."""
+        self.datastore.close()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def __enter__(self) -> Self:
+        """Close at the end of a block."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close, whatever happened."""
+        self.close()
+
+    # --- commit
+
+    def commit(self, batch: Sequence[Append]) -> BatchResult:
+        """Store what can be stored of `batch` in one transaction, together with the index.
+
+        One result for each append, in order. After `Unknown` the store takes nothing more: what
+        is durable can only be learned by opening the log again.
+
+        Raises:
+            OwnershipLostError: another process has opened the log since.
+        """
+        if self._failed:
+            return Unknown(self._failed)
+        with self.datastore.connection(write=True) as connection:
+            try:
+                return self._together(connection, batch)
+            except sqlite3.IntegrityError:
+                return self._one_by_one(connection, batch)
+
+    def _together(self, connection: sqlite3.Connection, batch: Sequence[Append]) -> BatchResult:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            verdict = judge(batch, self._stored(connection, batch))
+            changes = self._store(connection, verdict.facts)
+        except sqlite3.OperationalError as error:
+            return self._not_stored(connection, error)
+        except BaseException:
+            _roll_back(connection)
+            raise
+        return self._finish(connection, verdict, changes)
+
+    def _one_by_one(self, connection: sqlite3.Connection, batch: Sequence[Append]) -> BatchResult:
+        """The store refused the batch for a constraint although its versions were right, so the
+        index and the log disagree about a stream: find the append, by what the log says."""
+        self._tables.forget()
+        verdict = Verdict([], [])
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            for append in batch:
+                connection.execute("SAVEPOINT append")
+                try:
+                    one = judge([append], self._stored(connection, [append]))
+                    self._store(connection, one.facts)
+                    verdict.results += one.results
+                    verdict.facts += one.facts
+                except sqlite3.IntegrityError as error:
+                    connection.execute("ROLLBACK TO append")
+                    verdict.results.append(_conflict_in_log(connection, append, error))
+                connection.execute("RELEASE append")
+        except sqlite3.OperationalError as error:
+            return self._not_stored(connection, error)
+        except BaseException:
+            _roll_back(connection)
+            raise
+        return self._finish(connection, verdict, Changes())
+
+    def _stored(self, connection: sqlite3.Connection, batch: Sequence[Append]) -> Stored:
+        """What the log holds of the streams and keys that the batch names."""
+        position = self._fenced_position(connection)
+        streams = {write.stream for append in batch for write in append.writes}
+        ids = {task_of(stream) for stream in streams if stream.startswith("task-")}
+        tasks = self._tables.tasks(ids)
+        tails = {Stream(f"task-{task.id}"): task.version for task in tasks.values()}
+        others = [stream for stream in streams if not stream.startswith("task-")]
+        tails |= _tails(connection, others)
+        lines = lines_of(batch, tasks)
+        keys = self._tables.keys(lines) if lines else {}
+        return Stored(tails, keys, tasks, position)
+
+    def _fenced_position(self, connection: sqlite3.Connection) -> Position:
+        """The position of the newest event ever, if this store still owns the log."""
+        epoch, position = connection.execute(
+            "SELECT epoch, (SELECT seq FROM sqlite_sequence WHERE name = 'stored_events')"
+            " FROM owner WHERE shard = ?",
+            (SHARD,),
+        ).fetchone()
+        if epoch != self.epoch:
+            raise OwnershipLostError(
+                f"epoch {self.epoch} of the log has ended; it is {epoch} now",
+                remedy="let one process have the log",
+            )
+        return Position(position or 0)
+
+    def _store(self, connection: sqlite3.Connection, facts: Sequence[Recorded]) -> Changes:
+        """Insert the facts and fold them into the index."""
+        epoch = self.epoch
+        rows = [
+            (fact.position, fact.stream, fact.version, *CODEC.encode(fact.event), SHARD, epoch)
+            for fact in facts
+        ]
+        put(connection, "INSERT INTO stored_events", rows)
+        changes = fold(self._tables.rows(facts), facts)
+        self._tables.write(changes)
+        return changes
+
+    def _finish(
+        self, connection: sqlite3.Connection, verdict: Verdict, changes: Changes
+    ) -> BatchResult:
+        if not verdict.facts:
+            _roll_back(connection)
+            return verdict.results
+        try:
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if error.sqlite_errorcode & 0xFF in NOT_STORED:
+                _roll_back(connection)
+                return NotStored(str(error))
+            self._failed = f"the commit before failed: {error}"
+            return Unknown(str(error))
+        self._tables.keep(changes)
+        return verdict.results
+
+    def _not_stored(
+        self, connection: sqlite3.Connection, error: sqlite3.OperationalError
+    ) -> NotStored:
+        _roll_back(connection)
+        if error.sqlite_errorcode & 0xFF in NOT_STORED_YET:
+            return NotStored(str(error))
+        raise error
+
+    def _insert_events(
+        self, c: SQLiteCursor, stored_events: Sequence[StoredEvent], **_: Any
+    ) -> Sequence[int]:
+        """The library's way in, inside its transaction: the index is folded here too."""
+        connection = c.sqlite_cursor.connection
+        self._tables.forget()
+        position = self._fenced_position(connection)
+        facts = [
+            from_stored_event(stored, position=Position(position + place))
+            for place, stored in enumerate(stored_events, start=1)
+        ]
+        self._store(connection, facts)
+        return [fact.position for fact in facts]
+
+
+def _has_content(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
+
+
+def _tails(connection: sqlite3.Connection, streams: Sequence[Stream]) -> dict[Stream, Version]:
+    """Versions of streams that are no task's, from the log itself."""
+    if not streams:
+        return {}
+    values = ",".join(["(?)"] * len(streams))
+    rows = connection.execute(
+        f"""SELECT s.column1, (SELECT max(originator_version) FROM stored_events
+                               WHERE originator_id = s.column1)
+            FROM (VALUES {values}) AS s""",
+        streams,
+    )
+    return {Stream(stream): Version(version or 0) for stream, version in rows}
+
+
+def _conflict_in_log(
+    connection: sqlite3.Connection, append: Append, error: sqlite3.IntegrityError
+) -> AppendResult:
+    tails = _tails(connection, [write.stream for write in append.writes])
+    for write in append.writes:
+        if tails[write.stream] != write.expected:
+            return VersionConflict(write.stream, tails[write.stream])
+    raise error

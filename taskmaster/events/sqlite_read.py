@@ -1,0 +1,284 @@
+"""Questions to a log in SQLite: the synchronous twin of the `Reader` port.
+
+Rules of residence: reading only, one short transaction for each question, every answer bounded.
+Rows come as one JSON value a statement (see `sqlite_index.py`), events with their bytes embedded
+and decoded once.
+"""
+
+import sqlite3
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+from eventsourcing.sqlite import SQLiteApplicationRecorder
+
+from taskmaster.errors import ForeignFileError
+from taskmaster.events.log import (
+    GateRow,
+    GateSnapshot,
+    OpenAttempt,
+    Page,
+    Recorded,
+    SeriesRow,
+    TaskFilter,
+    TaskRow,
+)
+from taskmaster.events.rows import PRIORITIES, SERIES_STATES, WAITING, SeriesEntry
+from taskmaster.events.sqlite_events import newest_position, read_log, read_stream
+from taskmaster.events.sqlite_file import LogDatastore, refuse_foreign, refuse_other_versions
+from taskmaster.events.sqlite_gate import gate_row, read_gate
+from taskmaster.events.sqlite_index import (
+    GATE_ROW,
+    GATES,
+    SERIES,
+    SERIES_ROW,
+    TASK_ROW,
+    TASKS,
+    json_object,
+    select,
+)
+from taskmaster.events.sqlite_list import list_tasks, public_row
+from taskmaster.events.sqlite_page import next_page
+from taskmaster.events.sqlite_rebuild import Difference, check_index, is_index_current
+from taskmaster.events.sqlite_schema import EVENTS_TABLE, LOG_TABLES
+from taskmaster.events.types import (
+    MINUTE,
+    NEW,
+    GateName,
+    Position,
+    SeriesName,
+    Stream,
+    TaskId,
+    Version,
+    Wall,
+    task_stream,
+)
+
+_OPEN = msgspec.json.Decoder(list[OpenAttempt])
+_DUES = msgspec.json.Decoder(list[tuple[GateName, Wall]])
+
+
+class LogRecorder(SQLiteApplicationRecorder):
+    """The library's recorder on our tables; its own reading methods work unchanged."""
+
+    datastore: LogDatastore
+
+    def __init__(self, datastore: LogDatastore) -> None:
+        """Stand on a datastore whose tables exist."""
+        super().__init__(datastore, EVENTS_TABLE)
+
+    def construct_create_table_statements(self) -> list[str]:
+        """Our own tables, for the library's `create_table`."""
+        return list(LOG_TABLES)
+
+
+class SQLiteReader(LogRecorder):
+    """Answers from committed state on a connection of its own, which cannot write.
+
+    One object, one thread. May be opened on the log of a living server or of a dead one.
+    """
+
+    @classmethod
+    def open(cls, path: Path | str) -> Self:
+        """Open a log for reading, without its lock.
+
+        Raises:
+            ForeignFileError: no log, not ours, damaged, of a newer version, or its index is.
+            StoreUnavailableError: it cannot be read.
+        """
+        path = Path(path)
+        refuse_foreign(path)
+        reader = cls(LogDatastore(path, read_only=True))
+        try:
+            with reader.datastore.connection(write=False) as connection:
+                refuse_other_versions(connection, path)
+                _refuse_other_index(connection, path)
+        except BaseException:
+            reader.close()
+            raise
+        return reader
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.datastore.close()
+
+    def __enter__(self) -> Self:
+        """Close at the end of a block."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close, whatever happened."""
+        self.close()
+
+    @contextmanager
+    def _snapshot(self) -> Generator[sqlite3.Connection]:
+        """One reading transaction: the statements of one question see one state of the log."""
+        with self.datastore.connection(write=False) as connection:
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                connection.execute("ROLLBACK")
+
+    # --- events
+
+    def task_events(self, task: TaskId) -> tuple[Recorded, ...]:
+        """A task's stream; empty when there is no such task."""
+        return self.stream(task_stream(task))
+
+    def stream(
+        self, stream: Stream, *, after: Version = NEW, limit: int = 1_000
+    ) -> tuple[Recorded, ...]:
+        """A stream from after a version on; fewer than `limit` when they are large."""
+        with self._snapshot() as connection:
+            return read_stream(connection, stream, after=after, limit=limit)
+
+    def events(
+        self, *, after: Position, limit: int = 1_000, streams_like: str = ""
+    ) -> tuple[Recorded, ...]:
+        """The log from after a position on; fewer than `limit` when they are large."""
+        with self._snapshot() as connection:
+            return read_log(connection, after=after, limit=limit, streams_like=streams_like)
+
+    def position(self) -> Position:
+        """The position of the newest event, or 0."""
+        with self._snapshot() as connection:
+            return newest_position(connection)
+
+    # --- gates
+
+    def page(
+        self,
+        gate: GateName,
+        now: Wall,
+        *,
+        limit: int,
+        aging_ns: int,
+        max_bytes: int,
+        ahead_ns: int = 0,
+    ) -> Page:
+        """As `Reader.page`."""
+        with self._snapshot() as connection:
+            return next_page(
+                connection,
+                gate,
+                now,
+                Wall(now + ahead_ns),
+                limit=limit,
+                aging_ns=aging_ns,
+                max_bytes=max_bytes,
+            )
+
+    def gate_snapshot(self, gate: GateName) -> GateSnapshot:
+        """A gate's own stream and its traffic, at one position."""
+        with self._snapshot() as connection:
+            return read_gate(connection, gate)
+
+    def gate_rows(self, names: Sequence[GateName] = ()) -> tuple[GateRow, ...]:
+        """Counters of these gates, or of all, by name."""
+        where = f"WHERE name IN ({','.join('?' * len(names))})" if names else ""
+        with self._snapshot() as connection:
+            source = f"(SELECT * FROM gate {where} ORDER BY name)"
+            rows = select(connection, GATES, GATE_ROW, source, names)
+        return tuple(gate_row(entry) for entry in rows)
+
+    def open_attempts(self, *, limit: int = 500) -> tuple[OpenAttempt, ...]:
+        """Starts without an end, oldest first, over all gates."""
+        source = (
+            "(SELECT * FROM attempt WHERE position IN ("
+            "SELECT position FROM attempt INDEXED BY attempt_open WHERE ended_position IS NULL)"
+            " ORDER BY position LIMIT ?)"
+        )
+        with self._snapshot() as connection:
+            return tuple(select(connection, _OPEN, json_object(OpenAttempt), source, (limit,)))
+
+    def next_dues(self) -> dict[GateName, Wall]:
+        """For each gate with something waiting that is not held: its earliest due time."""
+        priorities = ", ".join(f"({priority})" for priority in PRIORITIES)
+        source = f"""
+            (SELECT name, min(due) AS due FROM (
+                SELECT name, (SELECT due_at FROM task
+                              WHERE gate = name AND priority = p.column1
+                                AND state = {WAITING} AND held = 0
+                              ORDER BY due_at LIMIT 1) AS due
+                FROM gate CROSS JOIN (VALUES {priorities}) AS p WHERE waiting > 0)
+             WHERE due IS NOT NULL GROUP BY name)"""
+        with self._snapshot() as connection:
+            return dict(select(connection, _DUES, "json_array(name, due)", source))
+
+    def eligible(self, gate: GateName, now: Wall) -> tuple[int, Wall | None]:
+        """How many tasks of a gate wait and are due, and the due time of the oldest.
+
+        Whole minutes are sums that the index keeps; only the minute of `now` is counted.
+        """
+        minute = now // MINUTE
+        ready = f"gate = ? AND priority = p.column1 AND state = {WAITING} AND held = 0"
+        priorities = ", ".join(f"({priority})" for priority in PRIORITIES)
+        sql = f"""
+            SELECT coalesce((SELECT sum(count) FROM due_bucket WHERE gate = ? AND minute < ?), 0)
+                   + sum((SELECT count(*) FROM task WHERE {ready}
+                                                      AND due_at BETWEEN ? AND ?)),
+                   min((SELECT due_at FROM task WHERE {ready} AND due_at <= ?
+                        ORDER BY due_at LIMIT 1))
+            FROM (VALUES {priorities}) AS p"""
+        with self._snapshot() as connection:
+            row = connection.execute(
+                sql, (gate, minute, gate, minute * MINUTE, now, gate, now)
+            ).fetchone()
+        return row[0], row[1]
+
+    # --- series and tasks
+
+    def series_row(self, name: SeriesName) -> SeriesRow | None:
+        """One series, or None."""
+        with self._snapshot() as connection:
+            rows = select(connection, SERIES, SERIES_ROW, "series WHERE name = ?", (name,))
+        return _series_row(rows[0]) if rows else None
+
+    def series_rows(self, *, after: str = "", limit: int = 100) -> tuple[SeriesRow, ...]:
+        """Series by name, from after a name on."""
+        source = "(SELECT * FROM series WHERE name > ? ORDER BY name LIMIT ?)"
+        with self._snapshot() as connection:
+            rows = select(connection, SERIES, SERIES_ROW, source, (after, limit))
+        return tuple(_series_row(entry) for entry in rows)
+
+    def task_row(self, task: TaskId) -> TaskRow | None:
+        """Where a task stands, or None."""
+        with self._snapshot() as connection:
+            rows = select(connection, TASKS, TASK_ROW, "task WHERE id = ?", (task,))
+        return public_row(rows[0]) if rows else None
+
+    def task_rows(
+        self, match: TaskFilter, *, before: Position | None = None, limit: int = 100
+    ) -> tuple[TaskRow, ...]:
+        """Matching tasks, newest first, from before a number on."""
+        with self._snapshot() as connection:
+            return list_tasks(connection, match, before=before, limit=limit)
+
+    # --- the index itself
+
+    def check_index(self) -> list[Difference]:
+        """Where the stored index is not what the log gives; empty when they agree."""
+        with self.datastore.connection(write=False) as connection:
+            return check_index(connection)
+
+
+def _refuse_other_index(connection: sqlite3.Connection, path: Path) -> None:
+    if not is_index_current(connection):
+        raise ForeignFileError(
+            f"the index of {path} is not of this version of taskmaster",
+            remedy="start the server on it once, which folds the index anew",
+        )
+
+
+def _series_row(entry: SeriesEntry) -> SeriesRow:
+    open_task = entry.latest if entry.open else None
+    return SeriesRow(entry.name, entry.gate, entry.version, SERIES_STATES[entry.state], open_task)
