@@ -1,4 +1,5 @@
 # Sourced by bin/taskmaster and bin/test, which set $root. Keeps .venv equal to a lock.
+# shellcheck shell=sh disable=SC2154
 #
 # set_up run|dev: make or mend .venv, if the lock it was made from is not the one in
 # requirements/. The lock is kept in .venv as a copy, written last, so that an interrupted
@@ -42,10 +43,12 @@ make_venv() {
     has_python || make_python
     say "installing requirements/$wanted.txt"
     install || die "installing requirements/$wanted.txt failed: $(last_error);" \
-        "check the network or the package index that pip is set to, then start again"
+        "check the network and the package index that pip is set to, then start again" \
+        "(all of it: $report)"
+    { cp "$root/requirements/$wanted.txt" "$venv/lock.new" &&
+        mv "$venv/lock.new" "$venv/$wanted.lock"; } ||
+        die "cannot write to $venv: see whether the disk is full, then start again"
     rm -f "$report"
-    cp "$root/requirements/$wanted.txt" "$venv/lock.new" &&
-        mv "$venv/lock.new" "$venv/$wanted.lock" || die "cannot write to $venv: is the disk full?"
     say "ready"
 }
 
