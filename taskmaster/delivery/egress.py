@@ -61,14 +61,14 @@ class Egress:
         match = _PLAIN.fullmatch(url)
         if match is None or len(url) > MAX_URL_LENGTH:
             return _complaint(url)
-        if not url.isascii() and len(str(Url(url))) > MAX_URL_LENGTH:  # %XX for every byte
-            return _TOO_LONG
         origin = match[1]
         answer = self._origins.get(origin)
         if answer is None:
             if len(self._origins) >= MAX_ORIGINS:
                 self._origins.clear()
             answer = self._origins[origin] = self._judge_origin(origin)
+        if not url.isascii() and isinstance(answer, Target) and len(str(Url(url))) > MAX_URL_LENGTH:
+            return _TOO_LONG  # each byte beyond ASCII is sent as three
         return answer
 
     def _judge_origin(self, origin: str) -> Target | Refusal:

@@ -26,10 +26,14 @@ MAX_PINS = 4096
 
 
 class Pin(Struct):
-    """Every address that the name had at `resolved_at`; requests go to the one at `chosen`."""
+    """Every address that the name had at `resolved_at`; requests go to the one at `chosen`.
+
+    `asked_at` is later while the resolver gives no answer, so that it is asked every 30 s at most.
+    """
 
     addresses: tuple[str, ...]
     resolved_at: int
+    asked_at: int
     chosen: int = 0
 
     @property
@@ -55,16 +59,16 @@ class Pins:
         pin = self._pins.get(target.host)
         if pin is None:
             return None
-        age_ns = now - pin.resolved_at
-        if age_ns >= FRESH_NS:
-            if age_ns >= STALE_NS:
-                return None
+        if now - pin.asked_at >= FRESH_NS:
+            pin.asked_at = now
             self._look_up(target, now)
-        return pin.addresses[pin.chosen]
+        return None if now - pin.resolved_at >= STALE_NS else pin.addresses[pin.chosen]
 
     async def resolved(self, target: Target, now: int) -> str | Refusal | Unresolved:
         """Wait for the name's address. Those who ask for one name share one look-up."""
-        return await asyncio.shield(self._look_up(target, now))
+        lookup = self._look_up(target, now)
+        await asyncio.wait([lookup])  # unlike awaiting it, leaving here does not end it
+        return Unresolved("the sender is closed") if lookup.cancelled() else lookup.result()
 
     def give_up(self, host: str, address: str) -> None:
         """`address` could not be connected to: the next request takes the name's next one."""
@@ -108,5 +112,5 @@ class Pins:
                     chosen = answer.index(old.address)
                 if len(self._pins) >= MAX_PINS and old is None:
                     del self._pins[next(iter(self._pins))]
-                self._pins[target.host] = Pin(answer, now, chosen)
+                self._pins[target.host] = Pin(answer, now, now, chosen)
                 return answer[chosen]

@@ -1,7 +1,10 @@
 """The sender that is used by default: pyreqwest, which is hyper and rustls on a thread of its own.
 
 The library is pinned to a minor version, because what an error means is read from the texts of its
-causes (`trouble_of`); its classes mislead: a reset after the request was sent is a `ConnectError`.
+causes (`outcome_of`); its classes mislead: a reset after the request was sent is a `ConnectError`.
+
+Cancelling does not reach the library's thread, nor does closing a client (0.15.1 lets the request
+run on there, unheard): a request ends by its answer or its time and by nothing else.
 
 Rules of residence: pyreqwest is known here alone (its URL parser in `egress.py` too).
 """
@@ -58,7 +61,7 @@ class ReqwestSender:
             self._routes.release(held)
 
     async def close(self) -> None:
-        """Abort what is in flight and close every client."""
+        """Answer all that wait and close every client."""
         await self._routes.close()
 
     def _make(self, line: Line) -> Client:

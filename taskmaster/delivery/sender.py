@@ -23,8 +23,8 @@ USER_AGENT = "TaskMaster"
 class Outbound(Struct, frozen=True, gc=False):
     """One attempt's request, complete: `headers` hold what `headers.py` adds.
 
-    `concurrency` is the gate's, and bounds the idle connections that are kept for it; what is in
-    flight is bounded by the gate itself, before this is made.
+    `gate` and its `concurrency` are for a sender that keeps something for each gate. The two real
+    ones do not: the gate bounds what is in flight before it sends, and so their connections.
     """
 
     gate: GateName
@@ -43,11 +43,13 @@ class Sender(Protocol):
         """Send once and say what came back, within `timeout_ns` over everything.
 
         Everything is the name's resolution, the connection, the request and the response's body.
-        The world's trouble is an `Unanswered`, never an exception. Cancelling aborts the request;
-        whether it arrived is unknown then. Nothing is sent twice, no redirect is followed.
+        The world's trouble is an `Unanswered`, never an exception. Nothing is sent twice, no
+        redirect is followed. Cancelling comes back at once, but a sender need not be able to
+        reach the request any more: until its time is over it may still arrive, and counts as in
+        flight.
         """
         ...
 
     async def close(self) -> None:
-        """Abort what is in flight and give back every connection; nothing is sent after it."""
+        """Answer all that wait with trouble and give back every client; no `send` after it."""
         ...
