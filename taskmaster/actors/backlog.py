@@ -8,7 +8,7 @@ that waits; this holds the best page of it, kept exact by the notices of what wa
 - while a page is being read, what leaves and what comes is remembered and applied on top of it.
 """
 
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
 
 from msgspec import Struct
 
@@ -72,10 +72,23 @@ class Backlog:
             return False
         if not self.complete and len(self._ranked) < LOW_TASKS:
             return True
+        if self.next_expiry_at is not None and self.next_expiry_at <= now:
+            return True
         due = self.next_due_at
         if due is None or due > now:
             return False
         return self.complete or now >= self._read_at + REREAD_NS
+
+    def next_look_at(self, now: Wall) -> Wall | None:
+        """When to look again by time alone; None while a page is on its way, which comes back."""
+        soon = self.next_soon_at()
+        if self._reading:
+            return soon
+        looks = [at for at in (soon, self.next_due_at, self.next_expiry_at) if at is not None]
+        if not looks:
+            return None
+        at = min(looks)
+        return at if at > now else Wall(max(now + 1, self._read_at + REREAD_NS))
 
     def ahead_ns(self) -> int:
         """How far ahead of now the next page should look."""
@@ -96,6 +109,7 @@ class Backlog:
         now: Wall,
         covered_until: Wall,
         next_due_at: Wall | None,
+        next_expiry_at: Wall | None,
     ) -> None:
         """Replace what is in memory by a page read at `position`."""
         self._reading = False
@@ -107,14 +121,13 @@ class Backlog:
         self.complete = complete
         self.covered_until = covered_until
         self.next_due_at = next_due_at
+        self.next_expiry_at = next_expiry_at
         last = 0
         for item in waiting:
             last = self._rank(item.task)
             if item.task.id not in self._left:
                 self._put(item, now)
         self._last_rank = last
-        heapify(self._ranked)
-        heapify(self._soon)
         came, self._came = self._came, []
         for item, at in came:
             self.offer(item, at, now)
@@ -181,11 +194,6 @@ class Backlog:
         while soon and soon[0][2] not in self._held:
             heappop(soon)
         return soon[0][0] if soon else None
-
-    def eligible_count(self, now: Wall) -> int:
-        """How many in memory are due."""
-        self._ripen(now)
-        return len(self._ranked)
 
     def _ripen(self, now: Wall) -> None:
         soon = self._soon

@@ -20,7 +20,7 @@ from taskmaster.events.types import (
     series_stream,
     task_stream,
 )
-from taskmaster.model.series import Series, fold_series, successor
+from taskmaster.model.series import Series, fold_series, submitted_occurrence, successor
 from taskmaster.model.task import FINAL, Task, evolve, fold
 
 SERIES_EVENTS = 10_000

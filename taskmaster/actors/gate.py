@@ -301,8 +301,8 @@ class GateActor(LoopActor):
             now=now,
             covered_until=covered,
             next_due_at=page.next_due_at,
+            next_expiry_at=page.next_expiry_at,
         )
-        self._backlog.next_expiry_at = page.next_expiry_at
         self._idle.expire(page.expired)
         if self._ramp_after_silence:
             self._ramp_after_silence = False
@@ -328,12 +328,8 @@ class GateActor(LoopActor):
         """One wake-up: the earliest of what may change by time alone."""
         clock, backlog, gate = self._ports.clock, self._backlog, self._live_gate()
         mono = clock.mono()
-        due = [at for at in (backlog.next_soon_at(), backlog.next_due_at) if at is not None]
-        due.extend(at for at in (backlog.next_expiry_at, gate.paused_until) if at is not None)
-        ahead = min(due, default=None)
-        at: int | None = None if ahead is None else mono + max(ahead - wall, 0)
-        if not backlog.complete and ahead is not None and ahead <= wall:
-            at = mono + MINUTE // 60
+        looks = [at for at in (backlog.next_look_at(wall), gate.paused_until) if at is not None]
+        at: int | None = mono + max(min(looks) - wall, 1) if looks else None
         for instant in (self._waits.until if self._waits else None, next_reaction_at(gate)):
             if instant is not None and instant > mono and (at is None or instant < at):
                 at = instant

@@ -48,6 +48,8 @@ from taskmaster.events.types import (
     MINUTE,
     NEW,
     GateName,
+    Mono,
+    NodeStarted,
     Position,
     SeriesName,
     Stream,
@@ -234,6 +236,32 @@ class SQLiteReader(LogRecorder):
                 sql, (gate, minute, gate, minute * MINUTE, now, gate, now)
             ).fetchone()
         return row[0], row[1]
+
+    # --- who wrote it
+
+    def newest_start(self) -> NodeStarted | None:
+        """How the newest process opened the log; node ids are ordered by time."""
+        with self._snapshot() as connection:
+            row = connection.execute(
+                "SELECT originator_id FROM stored_events"
+                " WHERE originator_id >= 'node-' AND originator_id < 'node.'"
+                " ORDER BY originator_id DESC LIMIT 1"
+            ).fetchone()
+        if row is None:
+            return None
+        first = self.stream(Stream(row[0]), limit=1)[0].event
+        return first if isinstance(first, NodeStarted) else None
+
+    def newest_times(self) -> tuple[Wall, Mono]:
+        """The instant of the newest event, and the newest slot of a start; 0 where there is none."""
+        position = self.position()
+        events = self.events(after=Position(max(0, position - 1)), limit=1)
+        with self._snapshot() as connection:
+            row = connection.execute(
+                "SELECT slot_at FROM attempt ORDER BY position DESC LIMIT 1"
+            ).fetchone()
+        at = events[0].event.at if events else Wall(0)
+        return at, Mono(row[0] if row is not None else 0)
 
     # --- series and tasks
 

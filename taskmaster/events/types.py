@@ -113,7 +113,7 @@ class Occurrence(Struct, frozen=True, omit_defaults=True):
     next_at: Wall | None = None
 
 
-class TaskSubmitted(Event, kw_only=True):
+class TaskSubmitted(Event, frozen=True, kw_only=True):
     """A task was accepted. `key` is its idempotency key within the gate, or empty."""
 
     gate: GateName
@@ -160,7 +160,7 @@ Next = Literal["retry", "dead", "cancelled", "expired", "uncertain"]
 EndReason = Literal["", "attempts", "elapsed", "deadline", "permanent", "command", "poison"]
 
 
-class AttemptStarted(Event, kw_only=True):
+class AttemptStarted(Event, frozen=True, kw_only=True):
     """An attempt may be sent from `slot_at` on, and no later than a second after it.
 
     `tats` is the gate's theoretical arrival time after this start, one for each of its rates.
@@ -175,14 +175,14 @@ class AttemptStarted(Event, kw_only=True):
     probe: bool = False
 
 
-class AttemptVoided(Event, kw_only=True):
+class AttemptVoided(Event, frozen=True, kw_only=True):
     """A start that was certainly not sent. Its token is spent, no attempt used up."""
 
     gate: GateName
     attempt: int
 
 
-class AttemptSucceeded(Event, kw_only=True):
+class AttemptSucceeded(Event, frozen=True, kw_only=True):
     """The endpoint answered 2xx. `response` holds at most 16 KiB of its body."""
 
     gate: GateName
@@ -193,7 +193,7 @@ class AttemptSucceeded(Event, kw_only=True):
     truncated: bool = False
 
 
-class AttemptFailed(Event, kw_only=True):
+class AttemptFailed(Event, frozen=True, kw_only=True):
     """An attempt came to nothing; `next` says what follows, `used` whether it counts.
 
     `retry_at` is set when `next` is retry. `throttle_until` slows the whole gate.
@@ -219,7 +219,7 @@ class AttemptFailed(Event, kw_only=True):
 # --- a task between attempts ------------------------------------------------------------------
 
 
-class TaskRescheduled(Event, kw_only=True):
+class TaskRescheduled(Event, frozen=True, kw_only=True):
     """A task that waits got another due time; by catch-up, another nominal time too."""
 
     gate: GateName
@@ -227,32 +227,32 @@ class TaskRescheduled(Event, kw_only=True):
     occurrence: Occurrence | None = None
 
 
-class TaskCancelled(Event, kw_only=True):
+class TaskCancelled(Event, frozen=True, kw_only=True):
     """Final: it will not be attempted (again)."""
 
     gate: GateName
 
 
-class CancelRequested(Event, kw_only=True):
+class CancelRequested(Event, frozen=True, kw_only=True):
     """Someone wants a task in flight to be its last attempt."""
 
     gate: GateName
 
 
-class TaskExpired(Event, kw_only=True):
+class TaskExpired(Event, frozen=True, kw_only=True):
     """Final: its `expires_at` passed before it could start."""
 
     gate: GateName
 
 
-class TaskDied(Event, kw_only=True):
+class TaskDied(Event, frozen=True, kw_only=True):
     """Final without a last attempt: its time was used up while it waited."""
 
     gate: GateName
     reason: EndReason
 
 
-class TaskRevived(Event, kw_only=True):
+class TaskRevived(Event, frozen=True, kw_only=True):
     """A task that had ended, or was held as uncertain, was given to its gate again."""
 
     gate: GateName
@@ -300,7 +300,7 @@ class GateSettings(Struct, frozen=True, omit_defaults=True):
     max_backlog: int = 0
 
 
-class GateOpened(Event, kw_only=True):
+class GateOpened(Event, frozen=True, kw_only=True):
     """A gate exists. `implicit`: made for the origin of a URL, not by a command."""
 
     settings: GateSettings
@@ -308,14 +308,14 @@ class GateOpened(Event, kw_only=True):
     implicit: bool = False
 
 
-class GateLimitsChanged(Event, kw_only=True):
+class GateLimitsChanged(Event, frozen=True, kw_only=True):
     """From here on these settings hold."""
 
     settings: GateSettings
     mono: Mono
 
 
-class GatePaused(Event, kw_only=True):
+class GatePaused(Event, frozen=True, kw_only=True):
     """No new starts; with `drain`, until nothing is in flight and on."""
 
     mono: Mono
@@ -323,25 +323,25 @@ class GatePaused(Event, kw_only=True):
     drain: bool = False
 
 
-class GateDrained(Event, kw_only=True):
+class GateDrained(Event, frozen=True, kw_only=True):
     """Nothing is in flight any more at a gate that was draining."""
 
     mono: Mono
 
 
-class GateResumed(Event, kw_only=True):
+class GateResumed(Event, frozen=True, kw_only=True):
     """Starts and submissions are taken again; the mode is what it was."""
 
     mono: Mono
 
 
-class GateClosed(Event, kw_only=True):
+class GateClosed(Event, frozen=True, kw_only=True):
     """No starts and no submissions."""
 
     mono: Mono
 
 
-class GateTripped(Event, kw_only=True):
+class GateTripped(Event, frozen=True, kw_only=True):
     """Too many failures: nothing starts before `until`. `trips` counts those in a row."""
 
     mono: Mono
@@ -352,7 +352,7 @@ class GateTripped(Event, kw_only=True):
     error: str = ""
 
 
-class GateProbed(Event, kw_only=True):
+class GateProbed(Event, frozen=True, kw_only=True):
     """The tripped time is over: one attempt at a time finds out how the endpoint is."""
 
     mono: Mono
@@ -361,7 +361,7 @@ class GateProbed(Event, kw_only=True):
 RampCause = Literal["probe", "step", "fallback", "process_down", "paused", "clock_jump", "limits"]
 
 
-class GateRampStepped(Event, kw_only=True):
+class GateRampStepped(Event, frozen=True, kw_only=True):
     """A share of the limits, `percent`, holds until at least `until`."""
 
     mono: Mono
@@ -371,13 +371,13 @@ class GateRampStepped(Event, kw_only=True):
     why: RampCause
 
 
-class GateRecovered(Event, kw_only=True):
+class GateRecovered(Event, frozen=True, kw_only=True):
     """The whole of the limits holds again."""
 
     mono: Mono
 
 
-class GateQuarantined(Event, kw_only=True):
+class GateQuarantined(Event, frozen=True, kw_only=True):
     """The gate's unit crashed too often and was left stopped until `until`."""
 
     mono: Mono
@@ -385,7 +385,7 @@ class GateQuarantined(Event, kw_only=True):
     error: str = ""
 
 
-class GateReleased(Event, kw_only=True):
+class GateReleased(Event, frozen=True, kw_only=True):
     """A quarantined gate may run again."""
 
     mono: Mono
@@ -428,31 +428,31 @@ class SeriesRules(Struct, frozen=True, omit_defaults=True):
     stop_on_failure: bool = False
 
 
-class SeriesCreated(Event, kw_only=True):
+class SeriesCreated(Event, frozen=True, kw_only=True):
     """A series exists; its first occurrence is in the same commit."""
 
     rules: SeriesRules
 
 
-class SeriesChanged(Event, kw_only=True):
+class SeriesChanged(Event, frozen=True, kw_only=True):
     """From the next occurrence on these rules hold."""
 
     rules: SeriesRules
 
 
-class SeriesPaused(Event, kw_only=True):
+class SeriesPaused(Event, frozen=True, kw_only=True):
     """Its open task waits until the series is resumed."""
 
     gate: GateName
 
 
-class SeriesResumed(Event, kw_only=True):
+class SeriesResumed(Event, frozen=True, kw_only=True):
     """Its open task may start again; catch-up decides what became of missed runs."""
 
     gate: GateName
 
 
-class SeriesEnded(Event, kw_only=True):
+class SeriesEnded(Event, frozen=True, kw_only=True):
     """No successor any more."""
 
     gate: GateName
@@ -462,7 +462,7 @@ class SeriesEnded(Event, kw_only=True):
 SkipCause = Literal["missed", "overlap", "command"]
 
 
-class OccurrenceSkipped(Event, kw_only=True):
+class OccurrenceSkipped(Event, frozen=True, kw_only=True):
     """`count` nominal times from `first` to `last` did not run."""
 
     gate: GateName
@@ -475,7 +475,7 @@ class OccurrenceSkipped(Event, kw_only=True):
 # --- the process ------------------------------------------------------------------------------
 
 
-class NodeStarted(Event, kw_only=True):
+class NodeStarted(Event, frozen=True, kw_only=True):
     """A process opened the log. `anchor_ns` is pacing time minus the monotonic reading."""
 
     boot_id: str
@@ -485,11 +485,11 @@ class NodeStarted(Event, kw_only=True):
     software: str
 
 
-class NodeStopped(Event, kw_only=True):
+class NodeStopped(Event, frozen=True, kw_only=True):
     """A process closed the log in good order."""
 
 
-class ActorCrashed(Event, kw_only=True):
+class ActorCrashed(Event, frozen=True, kw_only=True):
     """An actor met a bug and ended. `message` is the type of what it was handling."""
 
     path: str
@@ -498,14 +498,14 @@ class ActorCrashed(Event, kw_only=True):
     error: str
 
 
-class ActorRestarted(Event, kw_only=True):
+class ActorRestarted(Event, frozen=True, kw_only=True):
     """A supervisor started a new incarnation."""
 
     path: str
     incarnation: int
 
 
-class SupervisorGaveUp(Event, kw_only=True):
+class SupervisorGaveUp(Event, frozen=True, kw_only=True):
     """More restarts than its intensity allows within its period."""
 
     path: str

@@ -60,9 +60,7 @@ def next_reaction_at(gate: Gate) -> Mono | None:
             assert_never(gate.mode)
 
 
-def _mode_change(
-    gate: Gate, now: Mono, wall: Wall, *, backlog: bool, u: float
-) -> GateEvent | None:
+def _mode_change(gate: Gate, now: Mono, wall: Wall, *, backlog: bool, u: float) -> GateEvent | None:
     mode = gate.mode
     match mode:
         case Open():
@@ -83,9 +81,7 @@ def _mode_change(
             assert_never(mode)
 
 
-def _ramp_change(
-    gate: Gate, mode: Ramping, now: Mono, wall: Wall, *, u: float
-) -> GateEvent | None:
+def _ramp_change(gate: Gate, mode: Ramping, now: Mono, wall: Wall, *, u: float) -> GateEvent | None:
     if is_failing(gate, wall):
         return _trip(gate, now, wall, trips=mode.trips + 1, u=u)
     ended = sum(bucket.ended for bucket in gate.buckets)

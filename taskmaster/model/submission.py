@@ -120,7 +120,7 @@ def _refuse_request(command: SubmitTask) -> Rejected | None:
     if request.method not in METHODS:
         return invalid(
             "method",
-            f"{ascii(request.method[:20])} is no method that is sent",
+            f"{request.method[:20]!a} is no method that is sent",
             f"use one of {', '.join(sorted(METHODS))}",
         )
     return None
@@ -156,7 +156,7 @@ def _refuse_labels(labels: tuple[tuple[str, str], ...]) -> Rejected | None:
         if not LABEL_NAME.fullmatch(name):
             return invalid(
                 "labels",
-                f"{ascii(name[:40])} is no label name",
+                f"{name[:40]!a} is no label name",
                 "use 1 to 63 letters, digits, dots, slashes, dashes and underscores",
             )
         if len(text) > MAX_LABEL_CHARS or not text.isprintable():

@@ -39,7 +39,9 @@ from taskmaster.model.rejected import Rejected, invalid
 from taskmaster.model.retry import Answer, Responded, Unanswered, Verdict, backoff_ns, classify
 
 IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})
-StoredState = Literal["waiting", "in_flight", "uncertain", "succeeded", "dead", "cancelled", "expired"]
+StoredState = Literal[
+    "waiting", "in_flight", "uncertain", "succeeded", "dead", "cancelled", "expired"
+]
 FINAL: frozenset[StoredState] = frozenset({"succeeded", "dead", "cancelled", "expired"})
 TaskStateName = Literal[
     "scheduled", "waiting", "in_flight", "uncertain", "succeeded", "dead", "cancelled", "expired"

@@ -1,0 +1,146 @@
+"""Invariants of semantics 2, 3 and 6, checked after every commit and every send.
+
+Independent code: windows are counted from what was sent, not by the model's own arithmetic.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from taskmaster.events.log import Append, BatchResult, Committed
+from taskmaster.events.types import (
+    AttemptFailed,
+    AttemptStarted,
+    AttemptSucceeded,
+    AttemptVoided,
+    GateLimitsChanged,
+    GateName,
+    GateOpened,
+    Limits,
+    TaskSubmitted,
+)
+
+
+class Broken(AssertionError):
+    """A promise was broken."""
+
+
+class Durability:
+    """2.2: a start is committed before its first byte, and sent at most once."""
+
+    def __init__(self) -> None:
+        self._sent: set[tuple[str, int]] = set()
+
+    def sent(self, world: Any, sent: Any, records: Any) -> None:
+        last = records[-1].event if records else None
+        if not isinstance(last, AttemptStarted) and not _cancel_requested(records):
+            raise Broken(f"sent {sent.task} without a durable open start (last is {last!r})")
+        if (sent.task, sent.attempt) in self._sent:
+            raise Broken(f"attempt {sent.attempt} of {sent.task} left twice")
+        self._sent.add((sent.task, sent.attempt))
+
+    def committed(self, world: Any, batch: Sequence[Append], result: BatchResult) -> None:
+        del world, batch, result
+
+
+def _cancel_requested(records: Any) -> bool:
+    return bool(records) and type(records[-1].event).__name__ == "CancelRequested"
+
+
+class Windows:
+    """3.1: in every interval of length T at most `b + r*T` starts, over restarts too.
+
+    3.2: attempts started and not ended are at most the concurrency.
+    """
+
+    def __init__(self) -> None:
+        self._limits: dict[GateName, Limits] = {}
+        self._sends: dict[GateName, list[int]] = defaultdict(list)
+        self._changed_at: dict[GateName, int] = {}
+        self._open: dict[GateName, int] = defaultdict(int)
+
+    def sent(self, world: Any, sent: Any, records: Any) -> None:
+        del records
+        sends = self._sends[sent.gate]
+        sends.append(sent.at_ns)
+        for rate in self._limits[sent.gate].rates:
+            for back, first in enumerate(reversed(sends), start=1):
+                allowed = rate.burst + rate.rate * (sent.at_ns - first) / rate.per_ns
+                if back > allowed + 1e-6:
+                    raise Broken(
+                        f"{back} starts within {sent.at_ns - first} ns at {sent.gate}, allowed"
+                        f" {allowed:.3f}"
+                    )
+        del world
+
+    def committed(self, world: Any, batch: Sequence[Append], result: BatchResult) -> None:
+        if not isinstance(result, list):
+            return
+        for append, answer in zip(batch, result, strict=True):
+            if not isinstance(answer, Committed):
+                continue
+            for write in append.writes:
+                for event in write.events:
+                    self._fold(event, write.stream)
+        for gate, open_count in self._open.items():
+            if open_count > self._limits[gate].concurrency:
+                raise Broken(f"{open_count} attempts are open at {gate}")
+        del world
+
+    def _fold(self, event: Any, stream: str) -> None:
+        match event:
+            case GateOpened() | GateLimitsChanged():
+                name = GateName(stream.removeprefix("gate-"))
+                self._limits[name] = event.settings.limits
+                self._sends[name].clear()
+            case AttemptStarted(gate=gate):
+                self._open[gate] += 1
+            case AttemptSucceeded(gate=gate) | AttemptFailed(gate=gate) | AttemptVoided(gate=gate):
+                self._open[gate] -= 1
+            case _:
+                pass
+
+
+class Lifetimes:
+    """2.3: an acknowledged task ends in exactly one final state; attempts stay within bounds."""
+
+    def __init__(self) -> None:
+        self._ended: dict[str, str] = {}
+        self._used: dict[str, int] = defaultdict(int)
+        self._most: dict[str, int] = {}
+
+    def sent(self, world: Any, sent: Any, records: Any) -> None:
+        del world, records
+        if sent.task in self._ended:
+            raise Broken(f"{sent.task} was sent after it had ended as {self._ended[sent.task]}")
+
+    def committed(self, world: Any, batch: Sequence[Append], result: BatchResult) -> None:
+        del world
+        if not isinstance(result, list):
+            return
+        for append, answer in zip(batch, result, strict=True):
+            if isinstance(answer, Committed):
+                for write in append.writes:
+                    for event in write.events:
+                        self._fold(event, write.stream.removeprefix("task-"))
+
+    def _fold(self, event: Any, task: str) -> None:
+        name = type(event).__name__
+        if isinstance(event, TaskSubmitted):
+            self._most[task] = event.retry.max_attempts
+        elif name == "TaskRevived":
+            self._ended.pop(task, None)
+            self._used[task] = 0
+        elif isinstance(event, AttemptFailed):
+            self._used[task] += event.used
+            if self._used[task] > self._most[task]:
+                raise Broken(f"{task} has used {self._used[task]} attempts")
+            if event.next in ("dead", "cancelled", "expired"):
+                self._end(task, event.next)
+        elif name in ("AttemptSucceeded", "TaskCancelled", "TaskExpired", "TaskDied"):
+            self._end(task, name)
+
+    def _end(self, task: str, name: str) -> None:
+        if task in self._ended:
+            raise Broken(f"{task} ended as {self._ended[task]} and again as {name}")
+        self._ended[task] = name
