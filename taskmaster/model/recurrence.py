@@ -292,22 +292,22 @@ def _next_elapsed(local_times: CronSim, zone: str, after_s: int) -> int | None:
     Between two transitions the local clock runs with UTC. Where the next matching time is far
     away, what lies between cannot match: its readings fall short of it by more than any shift.
     """
-    at_s, offset_s = after_s, utc_offset_s(zone, after_s)
+    begin_s = after_s + 1
+    offset_s = utc_offset_s(zone, begin_s)
     while True:
-        local_s = _next_naive(local_times, at_s + offset_s)
+        local_s = _next_naive(local_times, begin_s - 1 + offset_s)
         if local_s is None:
             return None
         found_s = local_s - offset_s
-        near = found_s <= at_s + 2 * SHIFT_MAX_S
-        until_s = found_s if near else at_s + SHIFT_MAX_S
-        shifts = transitions(zone, at_s, until_s)
+        near = found_s <= begin_s + 2 * SHIFT_MAX_S
+        shifts = transitions(zone, begin_s, found_s if near else begin_s + SHIFT_MAX_S)
         if shifts:
-            at_s, offset_s = shifts[0].at_s - 1, shifts[0].after_s
+            begin_s, offset_s = shifts[0].at_s, shifts[0].after_s
         elif near:
             return found_s
         else:
-            at_s = found_s - SHIFT_MAX_S
-            offset_s = utc_offset_s(zone, at_s)
+            begin_s = found_s - SHIFT_MAX_S
+            offset_s = utc_offset_s(zone, begin_s)
 
 
 def _count(cron: Cron, after: Wall, until: Wall) -> int:
