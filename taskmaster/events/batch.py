@@ -99,14 +99,17 @@ class _Judge:
 
     def _key_taken(self, writes: Sequence[Write]) -> KeyTaken | None:
         """Who has a key that the append wants. A key lives 7 days longer than its task (2.6)."""
+        wanted: dict[Line, KeyEntry] = {}  # one append may want a key twice
         for write in writes:
             for event in write.events:
-                if isinstance(event, TaskSubmitted) and event.key:
-                    entry = self._keys.get((event.gate, event.key))
-                    if entry is None or (entry.dead_at is not None and entry.dead_at <= event.at):
-                        continue
+                if not isinstance(event, TaskSubmitted) or not event.key:
+                    continue
+                line = (event.gate, event.key)
+                entry = wanted.get(line) or self._keys.get(line)
+                if entry is not None and (entry.dead_at is None or entry.dead_at > event.at):
                     same = entry.fingerprint == event.fingerprint
                     return KeyTaken(entry.task, same=same)
+                wanted[line] = _key_entry(write.stream, event)
         return None
 
     def _accept(self, write: Write, facts: list[Recorded]) -> None:
@@ -123,8 +126,7 @@ class _Judge:
         task_id = task_of(stream)
         if isinstance(event, TaskSubmitted):
             if event.key:
-                line = (event.gate, event.key)
-                self._keys[line] = KeyEntry(event.gate, event.key, task_id, event.fingerprint)
+                self._keys[event.gate, event.key] = _key_entry(stream, event)
             return
         task = self._stored.tasks.get(task_id)
         if task is None or not task.key:
@@ -132,3 +134,7 @@ class _Judge:
         entry = self._keys.get((task.gate, task.key))
         if entry is not None and entry.task == task_id:
             self._keys[task.gate, task.key] = replace(entry, dead_at=None)
+
+
+def _key_entry(stream: Stream, event: TaskSubmitted) -> KeyEntry:
+    return KeyEntry(event.gate, event.key, task_of(stream), event.fingerprint)

@@ -105,7 +105,7 @@ class Codec:
                 remedy="use the version of taskmaster that wrote this log",
             )
         version = int(digits)
-        if not 0 < version <= newest:
+        if not 0 < version <= newest or topic != f"{name}:{version}":
             raise UnknownTopicError(
                 f"{name} is known up to version {newest}, not {version} (at {where})",
                 remedy="upgrade taskmaster to the version that wrote this log",

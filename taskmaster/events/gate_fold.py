@@ -138,9 +138,9 @@ class GateFold:
         ends.failed += failed
         if newest:
             kept_before, kept_now = newest - BUCKET_SECONDS, second - BUCKET_SECONDS
-            for old in range(kept_before, min(kept_now, newest + 1)):
-                self._outcomes.pop((name, old), None)
-                self._forgotten.add((name, old))
+            self._forgotten.update(
+                (name, old) for old in range(kept_before, min(kept_now, newest + 1))
+            )
 
     def tally(self, before: TaskEntry | None, after: TaskEntry) -> None:
         """Move one task in its gate's counts by state and by due minute."""

@@ -109,8 +109,8 @@ class SQLiteStore(LogRecorder):
         try:
             if not _has_content(path):
                 make(path)
+            refuse_other_versions(datastore, path)
             with datastore.connection(write=True) as connection:
-                refuse_other_versions(connection, path)
                 turn_to_wal(connection, path)
             store = cls(datastore, lock)
             with datastore.connection(write=True) as connection:

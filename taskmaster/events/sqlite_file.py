@@ -124,6 +124,15 @@ def connect(uri: str, *, read_only: bool) -> sqlite3.Connection:
         timeout=BUSY_S,
         cached_statements=STATEMENTS,
     )
+    try:
+        _set_up(connection, read_only=read_only)
+    except sqlite3.DatabaseError:
+        connection.close()
+        raise
+    return connection
+
+
+def _set_up(connection: sqlite3.Connection, *, read_only: bool) -> None:
     connection.row_factory = _LogRow
     kib = READER_CACHE_KIB if read_only else WRITER_CACHE_KIB
     connection.execute(f"PRAGMA cache_size = -{kib}")
@@ -135,7 +144,6 @@ def connect(uri: str, *, read_only: bool) -> sqlite3.Connection:
         if sys.platform == "darwin":  # fsync alone leaves the drive's cache unwritten there
             connection.execute("PRAGMA fullfsync = ON")
             connection.execute("PRAGMA checkpoint_fullfsync = ON")
-    return connection
 
 
 def _uri(path: Path, *, read_only: bool) -> str:
@@ -163,21 +171,26 @@ def refuse_foreign(path: Path) -> None:
         raise ForeignFileError(f"{path} is cut off after {len(header)} bytes", remedy=_DAMAGED)
 
 
-def refuse_other_versions(connection: sqlite3.Connection, path: Path) -> None:
-    """Judge the file by what SQLite reads from it.
+def refuse_other_versions(datastore: LogDatastore, path: Path) -> None:
+    """Judge the file by what SQLite reads from it, on the datastore's first connection.
 
     Raises:
         ForeignFileError: another program's, damaged, or of a newer version.
+        StoreUnavailableError: it cannot be read.
     """
     try:
-        application_id = connection.execute("PRAGMA application_id").fetchone()[0]
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        with datastore.connection(write=False) as connection:
+            application_id = connection.execute("PRAGMA application_id").fetchone()[0]
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
     except sqlite3.DatabaseError as error:
         if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             raise ForeignFileError(
                 f"{path} is damaged or cut off: {error}", remedy=_DAMAGED
             ) from error
-        raise StoreUnavailableError(f"{path} cannot be read: {error}") from error
+        raise StoreUnavailableError(
+            f"{path} cannot be read: {error}",
+            remedy="check the permissions of the file and its directory",
+        ) from error
     if application_id != APPLICATION_ID:
         raise ForeignFileError(
             f"{path} is a database of another program, not a log of taskmaster", remedy=_NOT_OURS

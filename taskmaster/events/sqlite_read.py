@@ -15,7 +15,7 @@ from typing import Self
 import msgspec
 from eventsourcing.sqlite import SQLiteApplicationRecorder
 
-from taskmaster.errors import ForeignFileError
+from taskmaster.errors import StoreUnavailableError
 from taskmaster.events.log import (
     GateRow,
     GateSnapshot,
@@ -88,15 +88,15 @@ class SQLiteReader(LogRecorder):
         """Open a log for reading, without its lock.
 
         Raises:
-            ForeignFileError: no log, not ours, damaged, of a newer version, or its index is.
-            StoreUnavailableError: it cannot be read.
+            ForeignFileError: no log there, not ours, damaged, or of a newer version.
+            StoreUnavailableError: it cannot be read, or its index is of another version.
         """
         path = Path(path)
         refuse_foreign(path)
         reader = cls(LogDatastore(path, read_only=True))
         try:
+            refuse_other_versions(reader.datastore, path)
             with reader.datastore.connection(write=False) as connection:
-                refuse_other_versions(connection, path)
                 _refuse_other_index(connection, path)
         except BaseException:
             reader.close()
@@ -253,7 +253,7 @@ class SQLiteReader(LogRecorder):
         return first if isinstance(first, NodeStarted) else None
 
     def newest_times(self) -> tuple[Wall, Mono]:
-        """The instant of the newest event, and the newest slot of a start; 0 where there is none."""
+        """The instant of the newest event, and of the newest start; 0 where there is none."""
         position = self.position()
         events = self.events(after=Position(max(0, position - 1)), limit=1)
         with self._snapshot() as connection:
@@ -301,7 +301,7 @@ class SQLiteReader(LogRecorder):
 
 def _refuse_other_index(connection: sqlite3.Connection, path: Path) -> None:
     if not is_index_current(connection):
-        raise ForeignFileError(
+        raise StoreUnavailableError(
             f"the index of {path} is not of this version of taskmaster",
             remedy="start the server on it once, which folds the index anew",
         )
