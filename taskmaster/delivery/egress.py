@@ -22,7 +22,8 @@ from taskmaster.events.types import GateName
 MAX_URL_LENGTH = 8192
 """Characters as sent. Far below the 65,534 at which the HTTP library gives up."""
 MAX_ORIGINS = 4096
-"""Origins remembered; at the bound all are forgotten. Learning one again costs 6 us."""
+"""Origins remembered; at the bound all are forgotten. Learning one again costs 2 us for a
+name, 8 to 14 us for an address."""
 
 
 class Target(Struct, frozen=True, gc=False):

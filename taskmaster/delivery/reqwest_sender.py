@@ -24,7 +24,8 @@ from taskmaster.delivery.sender import CAPTURED_BYTES, MAX_ERROR_LENGTH, USER_AG
 from taskmaster.model.retry import Answer, Responded, Trouble, Unanswered
 
 IDLE_CONNECTION = timedelta(seconds=4)
-"""Below the 5 s after which node and uvicorn, the most impatient of the usual, hang up."""
+"""Below the 5 s after which uvicorn, by default, hangs up. An endpoint that does so sooner is noticed
+too, except when its end and our request cross on the way: that attempt is uncertain."""
 MAX_IDLE_CONNECTIONS = 512
 """For each origin; as many as a node has in flight."""
 
@@ -112,8 +113,8 @@ async def _responded(
     headers = outbound.headers
     if not outbound.body and outbound.method in _WITH_BODY:
         headers = (*headers, ("Content-Length", "0"))  # hyper leaves it out, servers answer 411
-    # The time is the library's own and covers the body, slow drips included: 42 us a request
-    # against 55 under `asyncio.timeout`.
+    # The time is the library's own and covers the body, slow drips included. `asyncio.timeout`
+    # instead costs 1.22 times the CPU (median of 30 interleaved pairs, quartiles 1.14 to 1.29).
     request = (
         client.request(outbound.method, outbound.url)
         .headers(headers)
