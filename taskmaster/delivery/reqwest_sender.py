@@ -24,8 +24,8 @@ from taskmaster.delivery.sender import CAPTURED_BYTES, MAX_ERROR_LENGTH, USER_AG
 from taskmaster.model.retry import Answer, Responded, Trouble, Unanswered
 
 IDLE_CONNECTION = timedelta(seconds=4)
-"""Below the 5 s after which uvicorn, by default, hangs up. An endpoint that does so sooner is noticed
-too, except when its end and our request cross on the way: that attempt is uncertain."""
+"""Below the 5 s after which uvicorn, by default, hangs up. An endpoint that does so sooner is
+noticed too, except when its end and our request cross on the way: that attempt is uncertain."""
 MAX_IDLE_CONNECTIONS = 512
 """For each origin; as many as a node has in flight."""
 
