@@ -63,6 +63,7 @@ class GateFold:
         self._committed = committed
         self._gates: dict[GateName, GateEntry] = {}
         self._tats: dict[GateName, tuple[Mono, ...]] = {}
+        self._counts: dict[GateName, list[int]] = {}
         self._due: dict[tuple[GateName, int], int] = {}
         self._cleared: set[GateName] = set()
         self._outcomes: dict[tuple[GateName, int], Ends] = {}
@@ -144,12 +145,12 @@ class GateFold:
 
     def tally(self, before: TaskEntry | None, after: TaskEntry) -> None:
         """Move one task in its gate's counts by state and by due minute."""
-        if before is None or before.state != after.state:
-            gate = self._gate(after.gate)
-            counts = {STATES[after.state]: getattr(gate, STATES[after.state]) + 1}
-            if before is not None:
-                counts[STATES[before.state]] = getattr(gate, STATES[before.state]) - 1
-            self._gates[gate.name] = replace(gate, **counts)
+        counts = self._counts.get(after.gate)
+        if counts is None:
+            counts = self._counts[after.gate] = [0] * len(STATES)
+        counts[after.state] += 1
+        if before is not None:
+            counts[before.state] -= 1
         if before is not None and is_ready(before):
             self._add_due(before, -1)
         if is_ready(after):
@@ -157,6 +158,13 @@ class GateFold:
 
     def changes(self, out: Changes) -> None:
         """Put what is to be written into `out`."""
+        for name, counts in self._counts.items():
+            gate = self._gate(name)
+            sums = {
+                state: getattr(gate, state) + count
+                for state, count in zip(STATES, counts, strict=True)
+            }
+            self._gates[name] = replace(gate, **sums)
         for name, tats in self._tats.items():
             times = _encoder.encode(tats).decode()
             self._gates[name] = replace(self._gates[name], tats=times)

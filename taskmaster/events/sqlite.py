@@ -6,7 +6,7 @@ Which appends may be stored is decided in `batch.py`, what they change in `index
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -27,7 +27,7 @@ from taskmaster.events.log import (
     Unknown,
     VersionConflict,
 )
-from taskmaster.events.rows import Changes, task_of
+from taskmaster.events.rows import Changes, TaskEntry, task_of
 from taskmaster.events.sqlite_file import (
     MEMORY,
     SHARD,
@@ -43,7 +43,7 @@ from taskmaster.events.sqlite_file import (
 from taskmaster.events.sqlite_index import IndexTables, put
 from taskmaster.events.sqlite_read import LogRecorder, SQLiteReader
 from taskmaster.events.sqlite_rebuild import Progress, is_index_current, rebuild_index
-from taskmaster.events.types import Epoch, Position, Stream, Version
+from taskmaster.events.types import Epoch, Position, Stream, TaskId, Version
 
 NOT_STORED = frozenset(
     {
@@ -182,8 +182,9 @@ class SQLiteStore(LogRecorder):
     def _together(self, connection: sqlite3.Connection, batch: Sequence[Append]) -> BatchResult:
         try:
             connection.execute("BEGIN IMMEDIATE")
-            verdict = judge(batch, self._stored(connection, batch))
-            changes = self._store(connection, verdict.facts)
+            stored = self._stored(connection, batch)
+            verdict = judge(batch, stored)
+            changes = self._store(connection, verdict.facts, stored.tasks)
         except sqlite3.OperationalError as error:
             return self._not_stored(connection, error)
         except BaseException:
@@ -201,8 +202,9 @@ class SQLiteStore(LogRecorder):
             for append in batch:
                 connection.execute("SAVEPOINT append")
                 try:
-                    one = judge([append], self._stored(connection, [append]))
-                    self._store(connection, one.facts)
+                    stored = self._stored(connection, [append])
+                    one = judge([append], stored)
+                    self._store(connection, one.facts, stored.tasks)
                     verdict.results += one.results
                     verdict.facts += one.facts
                 except sqlite3.IntegrityError as error:
@@ -243,15 +245,20 @@ class SQLiteStore(LogRecorder):
             )
         return Position(position or 0)
 
-    def _store(self, connection: sqlite3.Connection, facts: Sequence[Recorded]) -> Changes:
-        """Insert the facts and fold them into the index."""
+    def _store(
+        self,
+        connection: sqlite3.Connection,
+        facts: Sequence[Recorded],
+        known: Mapping[TaskId, TaskEntry] | None = None,
+    ) -> Changes:
+        """Insert the facts and fold them into the index. `known` are the tasks read before."""
         epoch = self.epoch
         rows = [
             (fact.position, fact.stream, fact.version, *CODEC.encode(fact.event), SHARD, epoch)
             for fact in facts
         ]
         put(connection, "INSERT INTO stored_events", rows)
-        changes = fold(self._tables.rows(facts), facts)
+        changes = fold(self._tables.rows(facts, known), facts)
         self._tables.write(changes)
         return changes
 

@@ -61,14 +61,16 @@ def read_log(
 ) -> tuple[Recorded, ...]:
     """The log from after a position on; `streams_like` is a prefix of streams.
 
-    Tasks are most of a log, so they are met by walking it; any other prefix is looked up.
+    Tasks are most of a log, so they are met by walking it; any other prefix is looked up, and
+    what has it is sorted (a plus keeps SQLite from using a column's index).
     """
+    params: tuple[object, ...] = (after, streams_like, streams_like + "\U0010ffff")
     if not streams_like:
         where, params = "position > ?", (after,)
+    elif "task-".startswith(streams_like):
+        where = "position > ? AND +originator_id >= ? AND +originator_id < ?"
     else:
-        column = "+originator_id" if streams_like.startswith("task-") else "originator_id"
-        where = f"position > ? AND {column} >= ? AND {column} < ?"
-        params = (after, streams_like, streams_like + "\U0010ffff")
+        where = "+position > ? AND originator_id >= ? AND originator_id < ?"
     return _bounded(
         connection, f"stored_events WHERE {where} ORDER BY position LIMIT ?", params, limit
     )

@@ -90,10 +90,15 @@ class IndexTables:
         self._tasks.clear()
         self._gates.clear()
 
-    def rows(self, facts: Sequence[Recorded]) -> Rows:
-        """Everything that folding the facts may read."""
+    def rows(
+        self, facts: Sequence[Recorded], known: Mapping[TaskId, TaskEntry] | None = None
+    ) -> Rows:
+        """Everything that folding the facts may read. `known` spares reading tasks again."""
         needs = Needs(facts)
-        tasks = self.tasks(needs.tasks)
+        if known is None:
+            tasks = self.tasks(needs.tasks)
+        else:
+            tasks = {task: known[task] for task in needs.tasks if task in known}
         needs.follow(tasks.values())
         series = self._series(needs.series)
         open_ids = {one.latest for one in series.values() if one.open and one.latest is not None}

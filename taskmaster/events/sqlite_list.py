@@ -12,13 +12,18 @@ from collections.abc import Sequence
 import msgspec
 
 from taskmaster.events.log import RowState, TaskFilter, TaskRow
-from taskmaster.events.rows import STATES, TaskEntry
+from taskmaster.events.rows import IN_FLIGHT, STATES, TaskEntry
 from taskmaster.events.sqlite_index import TASK_ROW, TASKS, select
 from taskmaster.events.types import GateName, Position
 
 NO_BOUND = 2**63 - 1
 _NAMES = msgspec.json.Decoder(list[GateName])
 _NUMBERS = msgspec.json.Decoder(list[int])
+
+_IN_STATE = [f"WHERE gate = ? AND state = {state} AND" for state in range(len(STATES))]
+# Those in flight are not in the index of lists; they are few, and their attempts are open.
+_IN_STATE[IN_FLIGHT] = f"""WHERE id IN (SELECT task FROM attempt WHERE gate = ?
+    AND ended_position IS NULL) AND state = {IN_FLIGHT} AND"""
 
 
 def public_row(task: TaskEntry) -> TaskRow:
@@ -86,12 +91,17 @@ def _from_states(
     states = [STATES.index(state) for state in match.states] or list(range(len(STATES)))
     gates = [match.gate] if match.gate is not None else _gates_with(connection, match.states)
     where, params = _conditions(match)
-    one = f"""SELECT number FROM (SELECT number FROM task
-        WHERE gate = ? AND state = ? AND number < ?{where} ORDER BY number DESC LIMIT ?)"""
+    newest = f"number < ?{where} ORDER BY number DESC LIMIT ?"
     found: list[int] = []
     for gate in gates:
-        all_params = [v for state in states for v in (gate, state, below, *params, limit)]
-        source = f"({' UNION ALL '.join([one] * len(states))})"
+        terms: list[str] = []
+        all_params: list[object] = []
+        for state in states:
+            terms.append(
+                f"SELECT number FROM (SELECT number FROM task {_IN_STATE[state]} {newest})"
+            )
+            all_params += [gate, below, *params, limit]
+        source = f"({' UNION ALL '.join(terms)})"
         found += select(connection, _NUMBERS, "number", source, all_params)
     return heapq.nlargest(limit, found)
 

@@ -5,6 +5,7 @@ the index's tables may be dropped and folded anew whenever `INDEX_VERSION` chang
 """
 
 from taskmaster.events.rows import (
+    IN_FLIGHT,
     LAST_OPEN,
     WAITING,
     AttemptEntry,
@@ -65,7 +66,9 @@ INDEX_TABLES = (
         WHERE state = {WAITING} AND held = 0""",
     f"""CREATE INDEX task_expiry ON task (gate, expires_at)
         WHERE state = {WAITING} AND expires_at IS NOT NULL""",
-    "CREATE INDEX task_list ON task (gate, state, number)",
+    # Not those in flight: a start and its end would each write here, and they are found by the
+    # index of open attempts.
+    f"CREATE INDEX task_list ON task (gate, state, number) WHERE state <> {IN_FLIGHT}",
     f"""CREATE INDEX task_line ON task (gate, order_key, number)
         WHERE order_key <> '' AND state <= {LAST_OPEN}""",
     "CREATE INDEX task_series ON task (series, number) WHERE series IS NOT NULL",
@@ -110,7 +113,6 @@ INDEX_TABLES = (
         ended_position INTEGER,
         ended_at INTEGER,
         outcome TEXT)""",
-    "CREATE INDEX attempt_gate ON attempt (gate, position)",
     "CREATE INDEX attempt_open ON attempt (gate, position) WHERE ended_position IS NULL",
     """CREATE TABLE outcome (
         gate TEXT NOT NULL, second INTEGER NOT NULL, ended INTEGER NOT NULL,

@@ -745,6 +745,10 @@ class EventLogSuite:
         assert listed(TaskFilter(states=("dead", "succeeded"))) == "db"
         assert listed(TaskFilter(states=("dead", "succeeded")), limit=1) == "d"
         assert listed(TaskFilter(gate=GATE, states=("waiting", "succeeded")), limit=2) == "dc"
+        log.writer.commit([of_task("a", 1, started())])
+        assert listed(TaskFilter(states=("in_flight",))) == "a"
+        assert listed(TaskFilter(gate=GATE, states=("in_flight", "waiting"))) == "ca"
+        log.writer.commit([of_task("a", 2, AttemptVoided(at=START, gate=GATE, attempt=1))])
         assert listed(TaskFilter(labels=(("team", "x"),))) == "dba"
         assert listed(TaskFilter(labels=(("team", "x"), ("env", "prod")))) == "da"
         assert listed(TaskFilter(labels=(("team", "x"),), states=("waiting",))) == "a"

@@ -77,9 +77,7 @@ def test_a_topic_outside_the_allow_list_is_refused(topic: str) -> None:
 
 
 def test_a_newer_version_asks_for_an_upgrade() -> None:
-    with pytest.raises(
-        UnknownTopicError, match=r"up to version 1, not 2.*upgrade taskmaster"
-    ):
+    with pytest.raises(UnknownTopicError, match=r"up to version 1, not 2.*upgrade taskmaster"):
         CODEC.decode("TaskSubmitted:2", b"{}")
 
 
