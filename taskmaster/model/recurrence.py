@@ -237,7 +237,9 @@ def explain(schedule: Schedule) -> str:
     """A schedule as a sentence for people."""
     match schedule:
         case Every(period_ns=period_ns):
-            return f"Every {_period_text(period_ns)}"
+            text = _period_text(period_ns)
+            is_one = text in {"1 day", "1 hour", "1 minute", "1 second"}
+            return f"Every {text.removeprefix('1 ') if is_one else text}"
         case After(period_ns=period_ns):
             return f"{_period_text(period_ns)} after the end of the run before"
         case Cron(expression=expression, time_zone=time_zone):
