@@ -1,0 +1,88 @@
+"""The client of TaskMaster, blocking and for asyncio.
+
+    from taskmaster.client import Client, Submission
+
+    with Client() as client:
+        client.submit(Submission("https://example.org/hook", body="{}", delay="15m"))
+
+TASKMASTER_URL says where the server is, TASKMASTER_TOKEN holds an API key. Errors are those of
+`taskmaster.errors`, with `field` and `remedy`; `UnauthorizedError`, `UnreachableError` and
+`UnreadableAnswerError` are the client's own.
+"""
+
+from taskmaster.client.aio import AsyncClient
+from taskmaster.client.calls import Answer, Call
+from taskmaster.client.outcome import (
+    UnauthorizedError,
+    UnreachableError,
+    UnreadableAnswerError,
+    problem_of,
+)
+from taskmaster.client.shapes import (
+    FINAL_STATES,
+    Batch,
+    BatchItem,
+    Cancelled,
+    Entry,
+    Gate,
+    GateSettings,
+    GateWhy,
+    Limits,
+    Page,
+    Problem,
+    Purged,
+    Rate,
+    Recovery,
+    RetryRules,
+    Run,
+    Runs,
+    Schedule,
+    Series,
+    SeriesRules,
+    ServerVersion,
+    Submission,
+    Submitted,
+    Task,
+    TaskFilter,
+    Unit,
+    Why,
+)
+from taskmaster.client.sync import Client
+
+__all__ = [
+    "FINAL_STATES",
+    "Answer",
+    "AsyncClient",
+    "Batch",
+    "BatchItem",
+    "Call",
+    "Cancelled",
+    "Client",
+    "Entry",
+    "Gate",
+    "GateSettings",
+    "GateWhy",
+    "Limits",
+    "Page",
+    "Problem",
+    "Purged",
+    "Rate",
+    "Recovery",
+    "RetryRules",
+    "Run",
+    "Runs",
+    "Schedule",
+    "Series",
+    "SeriesRules",
+    "ServerVersion",
+    "Submission",
+    "Submitted",
+    "Task",
+    "TaskFilter",
+    "UnauthorizedError",
+    "Unit",
+    "UnreachableError",
+    "UnreadableAnswerError",
+    "Why",
+    "problem_of",
+]

@@ -1,0 +1,357 @@
+"""The client for asyncio.
+
+Rules of residence: carries calls out and waits; what a call is and what its answer means is in
+`calls` and `outcome`. `sync.py` is the same without `await`; a test holds the two together.
+"""
+
+import asyncio
+import random
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from types import TracebackType
+from typing import Self, TypeVar
+
+import httpx
+
+from taskmaster.client import batch, calls, follow, outcome, wire
+from taskmaster.client.calls import Answer, Call, Fields
+from taskmaster.client.outcome import Wait
+from taskmaster.client.shapes import (
+    ALL_TASKS,
+    FINAL_STATES,
+    Batch,
+    BatchItem,
+    Cancelled,
+    Duration,
+    Entry,
+    Gate,
+    GateSettings,
+    GateWhy,
+    Instant,
+    Page,
+    Purged,
+    Runs,
+    Series,
+    SeriesRules,
+    ServerVersion,
+    Submission,
+    Submitted,
+    Task,
+    TaskFilter,
+    Unit,
+    Why,
+)
+
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """A connection to a server. Belongs to one loop; close it, or use `async with`.
+
+    Without arguments TASKMASTER_URL and TASKMASTER_TOKEN say where and as whom. A call whose
+    answer is 503, or lost, is sent again for up to `patience_s`, if that cannot do it twice.
+
+    Raises:
+        TaskMasterError: every method does, with field and remedy.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        token: str | None = None,
+        timeout_s: float = wire.TIMEOUT_S,
+        patience_s: float = outcome.PATIENCE_S,
+    ) -> None:
+        """Connect at the first call."""
+        self.server = wire.server(url, token, timeout_s=timeout_s, patience_s=patience_s)
+        self._http = httpx.AsyncClient(**wire.settings(self.server))
+
+    async def __aenter__(self) -> Self:
+        """Close at the end of a block."""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close, whatever happened."""
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def send(self, call: Call[T]) -> T:
+        """Carry out any call of `taskmaster.client.calls`."""
+        return outcome.read(call, await self.answer(call))
+
+    async def answer(self, call: Call[T]) -> Answer:
+        """The server's own answer to a call, with retries, below 300."""
+        tries = self._tries(call)
+        while True:
+            match tries.after(await self._once(call), random.random()):
+                case Answer() as good:
+                    return good
+                case Wait(seconds):
+                    await asyncio.sleep(seconds)
+
+    async def _once(self, call: Call[T]) -> Answer | outcome.Lost:
+        try:
+            async with asyncio.timeout(self.server.timeout_s):
+                response = await self._http.request(**wire.request(call))
+        except httpx.HTTPError as error:
+            return wire.lost(error)
+        except TimeoutError:
+            return wire.lost(httpx.ReadTimeout(""))
+        return wire.answer(response.status_code, response.headers, response.content)
+
+    def _tries(self, call: Call[T]) -> outcome.Tries:
+        to = self.server
+        return outcome.Tries(to.url, repeatable=call.repeatable, patience_s=to.patience_s)
+
+    async def _all(self, page: Callable[[str], Call[Page[T]]]) -> AsyncIterator[T]:
+        token: str | None = ""
+        while token is not None:
+            some = await self.send(page(token))
+            for one in some.items:
+                yield one
+            token = some.next_page_token
+
+    # --- tasks
+
+    async def submit(self, submission: Submission | Fields, *, key: str = "") -> Submitted:
+        """Submit one task. Without a key of the caller's, one is made, for safe retries."""
+        return await self.send(calls.submit(submission, key=key or _fresh()))
+
+    async def submit_batch(self, submissions: Sequence[Submission | Fields]) -> Batch:
+        """Submit up to 10,000 tasks in one request; each gets a key if it has none."""
+        return await self.send(calls.submit_batch(batch.keyed(list(submissions), _fresh())))
+
+    async def submit_stream(
+        self, submissions: Iterable[Submission | Fields | bytes]
+    ) -> AsyncIterator[BatchItem]:
+        """Submit any number of tasks; what became of each comes back in their order.
+
+        `bytes` is a line of JSON. At most 1,000 are out at a time; each has a key.
+        """
+        pieces = batch.Pieces(_fresh())
+        for submission in submissions:
+            if piece := pieces.add(submission):
+                for item in await self.send(batch.submit_piece(piece)):
+                    yield item
+        if piece := pieces.rest():
+            for item in await self.send(batch.submit_piece(piece)):
+                yield item
+
+    def tasks(self, match: TaskFilter = ALL_TASKS) -> AsyncIterator[Task]:
+        """All tasks that match, newest first, page by page."""
+        return self._all(lambda token: calls.list_tasks(match, page_token=token))
+
+    async def task(self, task_id: str) -> Task:
+        """The whole of one task."""
+        return await self.send(calls.read_task(task_id))
+
+    async def wait(self, task_id: str, *, timeout_s: float) -> Task:
+        """A task once it has ended.
+
+        Raises:
+            TimeoutError: it had not ended in time.
+        """
+        end = time.monotonic() + timeout_s
+        for pause_s in follow.looks():
+            task = await self.task(task_id)
+            if task.state in FINAL_STATES:
+                return task
+            if (left_s := end - time.monotonic()) <= 0:
+                raise TimeoutError(f"task {task_id} is {task.state} after {timeout_s:g} s")
+            await asyncio.sleep(min(pause_s, left_s))
+        raise AssertionError("looks never end")
+
+    def history(self, task_id: str) -> AsyncIterator[Entry]:
+        """What happened to a task, oldest first."""
+        return self._all(lambda token: calls.task_history(task_id, page_token=token))
+
+    async def why(self, task_id: str) -> Why:
+        """Where a task's time went and goes."""
+        return await self.send(calls.why_task(task_id))
+
+    async def cancel(self, task_id: str, *, reason: str = "") -> Cancelled:
+        """No further attempt."""
+        return await self.send(calls.cancel_task(task_id, reason=reason))
+
+    async def reschedule(
+        self,
+        task_id: str,
+        *,
+        due_at: Instant | None = None,
+        delay: Duration | None = None,
+        reason: str = "",
+    ) -> Task:
+        """Another due time."""
+        return await self.send(
+            calls.reschedule_task(task_id, due_at=due_at, delay=delay, reason=reason)
+        )
+
+    async def run_now(self, task_id: str, *, reason: str = "") -> Task:
+        """Due now."""
+        return await self.send(calls.run_task(task_id, reason=reason))
+
+    async def redrive(self, task_id: str, *, reason: str = "") -> Task:
+        """Give a dead letter to its gate again."""
+        return await self.send(calls.redrive_task(task_id, reason=reason))
+
+    # --- gates
+
+    async def set_gate(
+        self, name: str, settings: GateSettings | Fields, *, version: int | None = None
+    ) -> Gate:
+        """Create a gate, or replace all its settings; with `version`, only if it stands there."""
+        return await self.send(calls.set_gate(name, settings, version=version))
+
+    async def change_gate(
+        self, name: str, settings: GateSettings | Fields, *, version: int | None = None
+    ) -> Gate:
+        """Change the settings that are given; with `version`, only if the gate stands there."""
+        return await self.send(calls.change_gate(name, settings, version=version))
+
+    def gates(self, *, states: Sequence[str] = ()) -> AsyncIterator[Gate]:
+        """All gates, by name, page by page."""
+        return self._all(lambda token: calls.list_gates(states=states, page_token=token))
+
+    async def gate(self, name: str) -> Gate:
+        """One gate."""
+        return await self.send(calls.read_gate(name))
+
+    async def pause_gate(
+        self, name: str, *, until: Instant | None = None, reason: str = ""
+    ) -> Gate:
+        """No new starts, until then or until it is resumed."""
+        return await self.send(calls.pause_gate(name, until=until, reason=reason))
+
+    async def resume_gate(self, name: str, *, reason: str = "") -> Gate:
+        """Starts and submissions again."""
+        return await self.send(calls.resume_gate(name, reason=reason))
+
+    async def drain_gate(self, name: str, *, reason: str = "") -> Gate:
+        """No new starts, and wait for those in flight."""
+        return await self.send(calls.drain_gate(name, reason=reason))
+
+    async def close_gate(self, name: str, *, reason: str = "") -> Gate:
+        """No starts and no submissions."""
+        return await self.send(calls.close_gate(name, reason=reason))
+
+    async def release_gate(self, name: str, *, reason: str = "") -> Gate:
+        """Let a quarantined gate run again."""
+        return await self.send(calls.release_gate(name, reason=reason))
+
+    async def purge_gate(
+        self, name: str, *, states: Sequence[str] = (), dry_run: bool = False, reason: str = ""
+    ) -> Purged:
+        """Cancel a gate's tasks in bulk; by default those waiting and scheduled."""
+        return await self.send(
+            calls.purge_gate(name, states=states, dry_run=dry_run, reason=reason)
+        )
+
+    async def why_gate(self, name: str) -> GateWhy:
+        """Why a gate's tasks wait."""
+        return await self.send(calls.why_gate(name))
+
+    # --- series
+
+    async def set_series(self, name: str, rules: SeriesRules | Fields) -> Series:
+        """Create a series; the same again is no change."""
+        return await self.send(calls.set_series(name, rules))
+
+    def all_series(self) -> AsyncIterator[Series]:
+        """All series, by name, page by page."""
+        return self._all(lambda token: calls.list_series(page_token=token))
+
+    async def series(self, name: str) -> Series:
+        """One series."""
+        return await self.send(calls.read_series(name))
+
+    async def pause_series(self, name: str, *, reason: str = "") -> Series:
+        """Its open task waits."""
+        return await self.send(calls.pause_series(name, reason=reason))
+
+    async def resume_series(self, name: str, *, reason: str = "") -> Series:
+        """Its open task may start again."""
+        return await self.send(calls.resume_series(name, reason=reason))
+
+    async def end_series(self, name: str, *, reason: str = "") -> Series:
+        """No successor any more."""
+        return await self.send(calls.end_series(name, reason=reason))
+
+    async def next_runs(self, name: str, *, count: int = 10) -> Runs:
+        """The coming runs of a series."""
+        return await self.send(calls.next_runs(name, count=count))
+
+    async def preview(
+        self,
+        *,
+        every: Duration | None = None,
+        cron: str | None = None,
+        time_zone: str | None = None,
+        start: Instant | None = None,
+        count: int | None = None,
+    ) -> Runs:
+        """When a schedule would run, before anything is stored."""
+        return await self.send(
+            calls.preview(every=every, cron=cron, time_zone=time_zone, start=start, count=count)
+        )
+
+    # --- log, tree, node
+
+    async def log(self, *, after: int = 0, stream: str = "") -> AsyncIterator[Entry]:
+        """The log from after a position on, to where it ends now."""
+        while entries := (await self.send(calls.read_log(after=after, stream=stream))).items:
+            for entry in entries:
+                yield entry
+            after = entries[-1].position
+
+    async def follow(self, *, after: int, stream: str = "") -> AsyncIterator[Entry]:
+        """The log from after a position on, and what is added from now on, without end.
+
+        A lost connection is taken up again behind the last event, for up to `patience_s`.
+        """
+        call = follow.follow(after, stream=stream)
+        tries = self._tries(call)
+        while True:
+            came: Answer | outcome.Lost = follow.ENDED
+            try:
+                async with self._http.stream(
+                    **wire.request(call), timeout=follow.SILENCE_S
+                ) as opened:
+                    if opened.status_code == 200:
+                        lines = follow.EventLines()
+                        async for line in opened.aiter_lines():
+                            tries = self._tries(call)
+                            if entry := lines.take(line):
+                                yield entry
+                                call = follow.follow(entry.position, stream=stream)
+                    else:
+                        body = await opened.aread()
+                        came = wire.answer(opened.status_code, opened.headers, body)
+            except httpx.HTTPError as error:
+                came = wire.lost(error)
+            match tries.after(came, random.random()):
+                case Wait(seconds):
+                    await asyncio.sleep(seconds)
+                case Answer():
+                    raise AssertionError("a stream that ended well is lost, not answered")
+
+    async def tree(self) -> list[Unit]:
+        """The supervision tree, top first."""
+        return (await self.send(calls.tree())).items
+
+    async def version(self) -> ServerVersion:
+        """Which software answers."""
+        return await self.send(calls.version())
+
+
+def _fresh() -> str:
+    return uuid.uuid4().hex
