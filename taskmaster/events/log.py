@@ -56,7 +56,7 @@ class KeyTaken(Struct, frozen=True, gc=False):
     """The idempotency key belongs to `task`; `same` when the fingerprint is the same too.
 
     Nothing of the append is stored. When the first user of the key is in the same batch, the
-    answer comes with its commit.
+    answer comes with its commit; when it is in the same append, `task` is not stored either.
     """
 
     task: TaskId
@@ -165,6 +165,8 @@ class GateRow(Struct, frozen=True):
     """A gate's counters and where its own stream stands; `counts` by row state.
 
     `mode` and `control` name the last event that changed them; `settings` are the last set.
+    `attempts` counts starts less voided ones, `failures` those that failed by the endpoint's or
+    the task's fault, since the gate's beginning.
     """
 
     gate: GateName
@@ -209,7 +211,8 @@ class Page(Struct, frozen=True):
     """What comes next in a gate: eligible tasks in order of rank, at a snapshot of the log.
 
     `complete`: no eligible task is missing. `next_due_at`: the earliest due time after `now` of a
-    task that waits, or None. `expired` are open tasks whose `expires_at` has passed (at most 500).
+    task that waits, or None. `expired` are tasks that wait, held ones included, whose `expires_at`
+    has passed (at most 500); with that many the page may be short, though more is eligible.
     """
 
     position: Position
@@ -267,13 +270,17 @@ class Reader(Protocol):
     async def stream(
         self, stream: Stream, *, after: Version = Version(0), limit: int = 1_000
     ) -> tuple[Recorded, ...]:
-        """A stream from after a version on."""
+        """A stream from after a version on; bounded as `events` is."""
         ...
 
     async def events(
         self, *, after: Position, limit: int = 1_000, streams_like: str = ""
     ) -> tuple[Recorded, ...]:
-        """The log from after a position on; `streams_like` is a prefix."""
+        """The log from after a position on; `streams_like` is a prefix.
+
+        Answers are bounded by bytes too, so one may be shorter than `limit`; only an empty one is
+        the end.
+        """
         ...
 
     async def gate_snapshot(self, gate: GateName) -> GateSnapshot:

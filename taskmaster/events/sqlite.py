@@ -134,8 +134,10 @@ class SQLiteStore(LogRecorder):
         return SQLiteReader.open(self.datastore.path)
 
     def rebuild(self, progress: Progress | None = None) -> None:
-        """Drop the index and fold it anew from the log. A crash on the way is made good by the
-        next `open`."""
+        """Drop the index and fold it anew from the log; readers see it half folded meanwhile.
+
+        A crash on the way is made good by the next `open`.
+        """
         with self.datastore.connection(write=True) as connection:
             rebuild_index(connection, progress)
         self._tables.forget()

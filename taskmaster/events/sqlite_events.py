@@ -13,10 +13,12 @@ from taskmaster.errors import UnreadableEventError
 from taskmaster.events.codec import CODEC
 from taskmaster.events.log import Recorded
 from taskmaster.events.sqlite_index import select
-from taskmaster.events.types import Position, Stream, Version
+from taskmaster.events.types import NEW, Position, Stream, Version
 
 MAX_BYTES = 16 * 1024 * 1024
 """Most bytes of states in one answer; the first event is always in it."""
+
+CHUNK = 1_000
 
 
 class _StoredRow(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -54,6 +56,16 @@ def read_stream(
         (stream, after),
         limit,
     )
+
+
+def read_whole_stream(connection: sqlite3.Connection, stream: Stream) -> tuple[Recorded, ...]:
+    """All of a stream: whoever folds it needs every event, however many there are."""
+    events: list[Recorded] = []
+    after = NEW
+    while chunk := read_stream(connection, stream, after=after, limit=CHUNK):
+        events.extend(chunk)
+        after = chunk[-1].version
+    return tuple(events)
 
 
 def read_log(

@@ -116,6 +116,11 @@ class _LogRow(sqlite3.Row):
 def connect(uri: str, *, read_only: bool) -> sqlite3.Connection:
     """A connection in autocommit mode; transactions are begun by hand. Any thread may use it,
     one at a time."""
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        raise StoreUnavailableError(
+            f"this Python comes with SQLite {sqlite3.sqlite_version}, which is too old",
+            remedy="use a Python with SQLite 3.35 or newer",
+        )
     connection = sqlite3.connect(
         uri,
         uri=True,

@@ -13,14 +13,12 @@ from taskmaster.events.log import (
     GateTraffic,
     OpenAttempt,
     OutcomeBucket,
-    Recorded,
 )
 from taskmaster.events.rows import CONTROLS, MODES, GateEntry
-from taskmaster.events.sqlite_events import newest_position, read_stream
+from taskmaster.events.sqlite_events import newest_position, read_whole_stream
 from taskmaster.events.sqlite_index import GATE_ROW, GATES, json_object, select
-from taskmaster.events.types import NEW, GateName, GateSettings, Mono, gate_stream
+from taskmaster.events.types import GateName, GateSettings, Mono, gate_stream
 
-_CHUNK = 1_000
 _OPEN = msgspec.json.Decoder(list[OpenAttempt])
 _BUCKETS = msgspec.json.Decoder(list[OutcomeBucket])
 _TATS = msgspec.json.Decoder(tuple[Mono, ...])
@@ -54,12 +52,8 @@ def gate_row(entry: GateEntry) -> GateRow:
 
 def read_gate(connection: sqlite3.Connection, gate: GateName) -> GateSnapshot:
     """The whole of a gate's stream and its traffic; of a gate that is not there, nothing."""
-    stream, events = gate_stream(gate), list[Recorded]()
-    after = NEW
-    while chunk := read_stream(connection, stream, after=after, limit=_CHUNK):
-        events.extend(chunk)
-        after = chunk[-1].version
-    return GateSnapshot(newest_position(connection), tuple(events), _traffic(connection, gate))
+    events = read_whole_stream(connection, gate_stream(gate))
+    return GateSnapshot(newest_position(connection), events, _traffic(connection, gate))
 
 
 def _traffic(connection: sqlite3.Connection, gate: GateName) -> GateTraffic:

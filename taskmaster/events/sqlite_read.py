@@ -27,7 +27,12 @@ from taskmaster.events.log import (
     TaskRow,
 )
 from taskmaster.events.rows import PRIORITIES, SERIES_STATES, WAITING, SeriesEntry
-from taskmaster.events.sqlite_events import newest_position, read_log, read_stream
+from taskmaster.events.sqlite_events import (
+    newest_position,
+    read_log,
+    read_stream,
+    read_whole_stream,
+)
 from taskmaster.events.sqlite_file import LogDatastore, refuse_foreign, refuse_other_versions
 from taskmaster.events.sqlite_gate import gate_row, read_gate
 from taskmaster.events.sqlite_index import (
@@ -133,8 +138,9 @@ class SQLiteReader(LogRecorder):
     # --- events
 
     def task_events(self, task: TaskId) -> tuple[Recorded, ...]:
-        """A task's stream; empty when there is no such task."""
-        return self.stream(task_stream(task))
+        """All of a task's stream; empty when there is no such task."""
+        with self._snapshot() as connection:
+            return read_whole_stream(connection, task_stream(task))
 
     def stream(
         self, stream: Stream, *, after: Version = NEW, limit: int = 1_000

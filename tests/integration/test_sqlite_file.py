@@ -30,12 +30,25 @@ print(store.epoch, flush=True)
 sys.stdin.read()
 """
 
+COMMITTER = """
+import sys
+from itertools import count
+from taskmaster.events.sqlite import SQLiteStore
+from tests.suites.facts import of_task, started, submission
+store = SQLiteStore.open(sys.argv[1])
+print(store.epoch, flush=True)
+for n in count():
+    store.commit([submission(f"{n}-{m}", order_key="k") for m in range(20)])
+    store.commit([of_task(f"{n}-{m}", 1, started()) for m in range(20)])
+    print(n, flush=True)
+"""
+
 
 @contextmanager
-def another_process(path: Path) -> Generator["subprocess.Popen[str]"]:
-    """A process that has the log open and has committed one task."""
+def another_process(path: Path, program: str = HOLDER) -> Generator["subprocess.Popen[str]"]:
+    """A process that has the log open; it has committed one task, if it is the holder."""
     process = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(path)],
+        [sys.executable, "-c", program, str(path)],
         cwd=ROOT,
         env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]},
         stdin=subprocess.PIPE,
@@ -205,6 +218,20 @@ def test_after_a_kill_the_log_is_whole_and_free(path: Path) -> None:
             assert store.epoch == 2
             assert store.commit([of_task("a", 1, started())]) == [Committed(Position(2))]
             assert reader.check_index() == []
+
+
+def test_what_was_answered_before_a_kill_is_there_and_indexed(path: Path) -> None:
+    """Semantics 2.1, killed in the middle of a commit more often than not."""
+    with another_process(path, COMMITTER) as process:
+        assert process.stdout is not None
+        answered = [int(process.stdout.readline()) for _ in range(30)]
+        process.kill()
+        answered += [int(line) for line in process.stdout.read().split()]
+
+    with SQLiteStore.open(path) as store, store.reader() as reader:
+        assert reader.position() >= 40 * len(answered)
+        assert reader.position() % 20 == 0
+        assert reader.check_index() == []
 
 
 def test_a_reader_sees_each_commit_and_holds_nobody_up(path: Path) -> None:

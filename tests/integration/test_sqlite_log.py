@@ -21,11 +21,23 @@ from taskmaster.events.codec import to_stored_event
 from taskmaster.events.log import Committed, NotStored, TaskFilter, Unknown, VersionConflict
 from taskmaster.events.sqlite import SQLiteStore
 from taskmaster.events.sqlite_read import SQLiteReader
-from taskmaster.events.types import Mono, Position, Request, Stream, TaskId, Version
+from taskmaster.events.types import (
+    Mono,
+    NodeId,
+    NodeStarted,
+    NodeStopped,
+    Position,
+    Request,
+    Stream,
+    TaskId,
+    Version,
+    node_stream,
+)
 from tests.suites.event_log import EventLogSuite, Log
 from tests.suites.facts import (
     GATE,
     URL,
+    append,
     of_gate,
     of_task,
     opened,
@@ -33,6 +45,7 @@ from tests.suites.facts import (
     submission,
     submitted,
     succeeded,
+    wall,
 )
 
 ALL = TaskFilter()
@@ -385,3 +398,29 @@ def test_an_index_of_another_version_is_folded_anew(tmp_path: Path) -> None:
         SQLiteReader.open(path)
     with SQLiteStore.open(path) as store, store.reader() as reader:
         assert reader.check_index() == []
+
+
+# --- what a process asks when it opens the log
+
+
+def test_a_new_process_learns_of_the_one_before(store: SQLiteStore) -> None:
+    with store.reader() as reader:
+        assert reader.newest_start() is None
+        assert reader.newest_times() == (0, 0)
+        before, after = (
+            NodeStarted(
+                at=wall(n), boot_id="b", anchor_ns=n, epoch=store.epoch, pid=n, software="1"
+            )
+            for n in (1, 2)
+        )
+        store.commit(
+            [
+                append(node_stream(NodeId("019a-1")), 0, before),
+                append(node_stream(NodeId("019a-2")), 0, after, NodeStopped(at=wall(3))),
+                submission("a"),
+                of_task("a", 1, started(at=wall(4), slot_at=Mono(7)), succeeded(at=wall(5))),
+            ]
+        )
+
+        assert reader.newest_start() == after
+        assert reader.newest_times() == (wall(5), 7)

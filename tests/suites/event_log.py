@@ -788,6 +788,17 @@ class EventLogSuite:
         ]
         assert log.reader.task_events(TaskId("nobody")) == ()
 
+    def test_a_task_that_was_throttled_a_thousand_times_is_read_whole(self, log: Log) -> None:
+        throttled = failed(fault="none", outcome="throttled", next="retry", used=False)
+        turns = 1_100
+        log.writer.commit([submission("a")])
+        log.writer.commit([of_task("a", 1, *[started(), throttled] * turns)])
+
+        events = log.reader.task_events(TaskId("a"))
+
+        assert [one.version for one in events] == list(range(1, 2 * turns + 2))
+        assert len(self._page(log).tasks[0].events) == 2 * turns + 1
+
     def test_an_answer_of_events_is_bounded_by_bytes(self, log: Log) -> None:
         big = Request(URL, body=b"x" * 1_000_000)
         log.writer.commit([submission(f"{n}", request=big) for n in range(20)])
