@@ -53,7 +53,7 @@ class Verdict(Struct, frozen=True):
 
     `again` is what the answer alone allows: a retry that uses up an attempt, one that does not
     because the whole gate slows, or none. `retry_after_ns` is set only when throttled, and None
-    there if the endpoint gave no moment that can be read: the caller takes the back-off.
+    there if the endpoint gave no moment to come: the caller takes the back-off.
     """
 
     outcome: Outcome | None
@@ -94,7 +94,8 @@ def _classify_status(
     if 200 <= status < 300:
         return SUCCESS
     if status == 429 or (status == 503 and asked_ns is not None):
-        return Verdict("throttled", "none", "yes", "throttled", asked_ns)
+        # 0, which a date from a clock that is behind gives too, would be asked again at once
+        return Verdict("throttled", "none", "yes", "throttled", asked_ns or None)
     if status in {408, 425}:
         return Verdict("retryable", "none", "yes", "retry")
     if 300 <= status < 400:
