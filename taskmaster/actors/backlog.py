@@ -52,7 +52,8 @@ class Backlog:
         self.next_expiry_at: Wall | None = None
         self._reading = False
         self._left: set[TaskId] = set()
-        self._came: list[tuple[Waiting, Position]] = []
+        self._came: dict[TaskId, tuple[Waiting, Position]] = {}
+        self._skipped: set[TaskId] = set()
 
     def __len__(self) -> int:
         """How many are in memory."""
@@ -128,20 +129,20 @@ class Backlog:
             if item.task.id not in self._left:
                 self._put(item, now)
         self._last_rank = last
-        came, self._came = self._came, []
-        for item, at in came:
+        came, self._came = self._came, {}
+        self._skipped, self._left = self._left, set()
+        for item, at in came.values():
             self.offer(item, at, now)
-        self._left.clear()
 
     # --- notices ------------------------------------------------------------------------------
 
     def offer(self, item: Waiting, position: Position, now: Wall) -> None:
         """A task began to wait, by an event at `position`."""
-        if self._reading:
-            self._came.append((item, position))
-        if position <= self._position:
-            return
         task = item.task
+        if self._reading:
+            self._came[task.id] = (item, position)
+        if position <= self._position and task.id not in self._skipped:
+            return
         if self.complete:
             if task.due_at > self.covered_until:
                 self._note_due(task.due_at)
@@ -165,6 +166,13 @@ class Backlog:
         self._held.pop(task_id, None)
         if self._reading:
             self._left.add(task_id)
+            self._came.pop(task_id, None)
+
+    def skip(self, item: Waiting) -> None:
+        """Pass over a task that is in flight or being changed: when it waits again, it is told,
+        though the page may have known."""
+        self.pop(item)
+        self._skipped.add(item.task.id)
 
     def _note_due(self, due_at: Wall) -> None:
         if self.next_due_at is None or due_at < self.next_due_at:

@@ -7,7 +7,8 @@ stream, and of its tasks' streams while they are not in flight (`idle_tasks.py`)
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from types import TracebackType
+from typing import cast
 
 from taskmaster.actors.backlog import PAGE_BYTES, PAGE_TASKS, Backlog, Waiting
 from taskmaster.actors.ending import Successor
@@ -49,8 +50,10 @@ from taskmaster.events.types import (
     AttemptStarted,
     AttemptVoided,
     GateEvent,
+    GateName,
     Mono,
     Position,
+    TaskEvent,
     TaskId,
     Wall,
     gate_stream,
@@ -65,12 +68,13 @@ from taskmaster.model.gate import (
     admit,
     evolve,
     evolve_attempt,
+    is_calm,
     paces,
     restore,
     stopped_ns,
 )
 from taskmaster.model.limits import tats_after_crash
-from taskmaster.model.recovery import next_reaction_at, ramp_after_stop, react
+from taskmaster.model.recovery import Seen, next_reaction_at, ramp_after_stop, react
 from taskmaster.model.rejected import Rejected
 from taskmaster.model.task import Task, fold
 
@@ -107,6 +111,7 @@ class GateActor(LoopActor):
         self._own_pending: tuple[tuple[GateEvent, ...], AnswerTo | None] | None = None
         self._waits: Wait | None = None
         self._heard = 0
+        self._last_error = ""
         self._idle_since: Mono | None = None
         self._again = False
 
@@ -116,6 +121,7 @@ class GateActor(LoopActor):
         """Restore from the log before anything starts; what is told meanwhile waits."""
         self._line.pacer = None
         self._line.ref = self.actor_ref
+        self._line.actor = self
         self.spawn(self._read_snapshot())
 
     def on_stop(self) -> None:
@@ -124,7 +130,12 @@ class GateActor(LoopActor):
             self._line.pacer.stop()
         self._timer.forget(self._name)
 
-    def on_failure(self, *_exception: Any) -> None:
+    def on_failure(
+        self,
+        exception_type: type[BaseException] | None,
+        exception_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         """A bug: the next incarnation reads the log; committed starts wait for it."""
         self._timer.forget(self._name)
         pacer, tasks = self._line.pacer, self._line.tasks
@@ -147,10 +158,13 @@ class GateActor(LoopActor):
         elif self._gate is None:
             self._heard += not isinstance(message, Woken)
             self._stash.append(message)
-            return
         else:
             self._receive(message)
-        self._start_eligible()
+
+    def after_mail(self) -> None:
+        """Once for all the news of a turn."""
+        if self._gate is not None:
+            self._start_eligible()
 
     def _receive(self, message: object) -> None:
         match message:
@@ -226,16 +240,14 @@ class GateActor(LoopActor):
         self._waits = None
         if self._own_pending is None:
             self._own_next(wall)
-        for _ in range(STARTS_A_TURN):
-            if self._own_pending is not None or not self._ports.may_start:
-                break
-            item = self._backlog.peek(wall)
-            if item is None:
-                break
-            if not self._start(item, clock.mono(), wall):
-                break
-        else:
-            self._turn_again()
+        if self._own_pending is None and self._ports.may_start:
+            mono = clock.mono()
+            for _ in range(STARTS_A_TURN):
+                item = self._backlog.peek(wall)
+                if item is None or not self._start(item, mono, wall):
+                    break
+            else:
+                self._turn_again()
         self._read_page(wall)
         self._rearm(wall)
 
@@ -246,9 +258,10 @@ class GateActor(LoopActor):
         assert line.pacer is not None
         assert line.tasks is not None
         if task.id in line.tasks.running or self._idle.is_busy(task.id):
-            self._backlog.pop(item)
+            self._backlog.skip(item)
             return True
-        if self._idle.ends_or_catches_up(item, wall, stopped_ns(gate, mono)):
+        stopped = stopped_ns(gate, mono)
+        if self._idle.ends_or_catches_up(item, wall, stopped):
             self._backlog.pop(item)
             return True
         answer = admit(gate, mono, line.pacer.projected_tats())
@@ -259,7 +272,7 @@ class GateActor(LoopActor):
             self._waits = Wait("slot")
             return False
         self._backlog.pop(item)
-        started = _started(task, answer, wall, stopped_ns(gate, mono))
+        started = _started(task, answer, wall, stopped)
         self._gate = evolve_attempt(gate, started)
         line.pacer.granted()
         line.tasks.start_task(task, item.number, started)
@@ -326,6 +339,8 @@ class GateActor(LoopActor):
 
     def _rearm(self, wall: Wall) -> None:
         """One wake-up: the earliest of what may change by time alone."""
+        if self._own_pending is not None or not self._ports.may_start:
+            return  # a commit, or the store's return, comes back here
         clock, backlog, gate = self._ports.clock, self._backlog, self._live_gate()
         mono = clock.mono()
         looks = [at for at in (backlog.next_look_at(wall), gate.paused_until) if at is not None]
@@ -372,6 +387,8 @@ class GateActor(LoopActor):
         self._ports.slots.give_back()
         assert self._line.tasks is not None
         self._line.tasks.running.pop(ended.task.id, None)
+        if isinstance(ended.event, AttemptFailed) and ended.event.fault == "endpoint":
+            self._last_error = ended.event.error or ended.event.outcome
         if ended.position > self._position:
             self._gate = evolve_attempt(self._live_gate(), ended.event)
         self._after(ended.task, ended.number, ended.position, ended.successor)
@@ -442,10 +459,13 @@ class GateActor(LoopActor):
 
     def _own_next(self, wall: Wall) -> None:
         """What follows by rule, then what a person asked for; one append at a time."""
-        mono = self._ports.clock.mono()
         gate = self._live_gate()
+        if not self._own and is_calm(gate):
+            return
+        mono = self._ports.clock.mono()
         backlog = self._backlog.peek(wall) is not None
-        events = react(gate, mono, wall, backlog=backlog, u=self._ports.rng.uniform())
+        seen = Seen(backlog, self._last_error, self._ports.rng.uniform())
+        events = react(gate, mono, wall, seen)
         if events:
             self._append_own(events, None)
             return
@@ -498,6 +518,11 @@ class GateActor(LoopActor):
         return self._gate
 
     @property
+    def is_settled(self) -> bool:
+        """Whether none of the gate's own events is on its way to the log."""
+        return self._own_pending is None
+
+    @property
     def waits(self) -> Wait | None:
         """Why the next eligible task does not start, or None: nothing is held back."""
         return self._waits
@@ -520,7 +545,7 @@ def _started(task: Task, grant: Grant, wall: Wall, stopped: int) -> AttemptStart
     )
 
 
-def _folded(snapshot: GateSnapshot, name: Any) -> Gate:
+def _folded(snapshot: GateSnapshot, name: GateName) -> Gate:
     events: list[tuple[int, GateEvent]] = []
     for record in snapshot.events:
         assert isinstance(record.event, GateEvent)
@@ -541,4 +566,4 @@ def traffic_of(traffic: GateTraffic) -> Traffic:
 
 
 def _waiting(row: WaitingTask) -> Waiting:
-    return Waiting(fold(row.row.task, row.events), row.row.number)
+    return Waiting(fold(row.row.task, cast("tuple[TaskEvent, ...]", row.events)), row.row.number)

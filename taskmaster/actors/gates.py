@@ -234,7 +234,7 @@ class GatesActor(LoopActor):
         unit = self._units.get(gate)
         if unit is None or unit.line.ref is None:
             return None
-        actor = unit.line.ref._actor_weakref()  # pykka offers no typed way
+        actor = unit.line.actor
         return actor if isinstance(actor, GateActor) and actor.gate is not None else None
 
     def quarantined_until(self, gate: GateName) -> Mono | None:

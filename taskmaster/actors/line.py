@@ -135,6 +135,7 @@ class GateLine:
         self.gate = gate
         self.crashed = crashed
         self.ref: pykka.ActorRef[Any] | None = None
+        self.actor: object = None
         self.tasks: TasksActor | None = None
         self.pacer: Pacer | None = None
         self.concurrency = 32

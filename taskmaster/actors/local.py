@@ -9,8 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-import uuid_utils
-
 from taskmaster.actors.crash_switch import CrashingCommitter, CrashingSender, CrashSwitch
 from taskmaster.actors.node import IN_FLIGHT, Node, NodeSettings
 from taskmaster.actors.supervisor import Incident
@@ -41,7 +39,7 @@ class Progress(Protocol):
 class LocalNode:
     """A node on a SQLite file that this process alone writes."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what a node is told at its start
         self,
         path: Path | str,
         *,
@@ -54,8 +52,9 @@ class LocalNode:
         progress: Progress | None = None,
         crash_at: str = "",
     ) -> None:
-        """Open the store; `crash_at` is for tests (`crash_switch.py`). Off the loop or on it: it takes milliseconds unless the index must be
-        built anew, which `progress` is told of.
+        """Open the store; `crash_at` is for tests (`crash_switch.py`).
+
+        It takes milliseconds, unless the index must be built anew, which `progress` is told of.
 
         Raises:
             ForeignFileError: the file is no log of ours, or of a newer version.
@@ -82,7 +81,7 @@ class LocalNode:
         self._sender = sender
         self.node = Node(
             NodeSettings(
-                node=NodeId(str(uuid_utils.uuid7())),
+                node=NodeId(SystemIds().task_id()),
                 boot_id=boot,
                 anchor_ns=anchor_ns,
                 epoch=self.store.epoch,

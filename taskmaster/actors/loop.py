@@ -18,13 +18,18 @@ import threading
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from itertools import count
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, cast
 
 import pykka
 from msgspec import Struct
 from pykka import ActorDeadError, ActorRef
 from pykka._envelope import Envelope
-from pykka.messages import _ActorStop
+from pykka.messages import (
+    ProxyCall,
+    ProxyGetAttr,
+    ProxySetAttr,
+    _ActorStop,  # pyright: ignore[reportPrivateUsage]  # pinned minor
+)
 
 MESSAGES_A_TURN = 64
 """An actor lets others have the loop after this many messages."""
@@ -43,7 +48,11 @@ class Down(Struct, frozen=True):
 
 
 class Turns(Protocol):
-    """Decides the order in which inboxes with mail are served."""
+    """Decides the order in which inboxes with mail are served, and how much of it at once."""
+
+    def messages(self) -> int:
+        """How many messages the next inbox may handle before others have their turn."""
+        ...
 
     def soon(self, serve: Callable[[], None]) -> None:
         """Call `serve` in a later turn of the loop."""
@@ -104,8 +113,12 @@ class LoopFuture(pykka.Future[Any]):
         """Give an error as the reply."""
         if self._future.done():
             return
-        error = exc_info[1] if isinstance(exc_info, tuple) else exc_info
-        self._future.set_exception(error or ActorDeadError("the actor is not there"))
+        error: object = exc_info
+        if isinstance(exc_info, tuple):
+            error = cast("tuple[object, ...]", exc_info)[1]
+        if not isinstance(error, BaseException):
+            error = ActorDeadError("the actor is not there")
+        self._future.set_exception(error)
 
     def __await__(self) -> Generator[Any, None, Any]:
         """Wait for the reply."""
@@ -159,6 +172,10 @@ class _Coroutine(Struct, frozen=True):
     """Stands for the message when a spawned coroutine failed."""
 
 
+_NO_MAIL: Envelope[Any] = Envelope(None)
+_PYKKA_MESSAGES = frozenset({_ActorStop, ProxyCall, ProxyGetAttr, ProxySetAttr})
+
+
 class LoopActor(pykka.Actor):
     """An actor of the running loop; start it from the loop's thread."""
 
@@ -172,7 +189,7 @@ class LoopActor(pykka.Actor):
         self._spawned: set[asyncio.Task[Any]] | None = None
 
     @classmethod
-    def start(cls, *args: Any, **kwargs: Any) -> "ActorRef[Self]":
+    def start(cls, *args: Any, **kwargs: Any) -> "ActorRef[Self]":  # pyright: ignore[reportIncompatibleMethodOverride]  # the same, quoted
         """Make and start an actor; returns once `on_start` has run.
 
         Raises:
@@ -217,39 +234,71 @@ class LoopActor(pykka.Actor):
         return inbox
 
     def spawn(self, work: Coroutine[Any, Any, object]) -> None:
-        """Run a coroutine that belongs to this actor: cancelled at its end, crashing it on error."""
-        task = asyncio.ensure_future(work)
+        """Run a coroutine that belongs to this actor: it ends with it, and its error crashes it."""
+        loop = self.inbox.loop
+        assert loop is not None
+        task = loop.create_task(self._guarded(work))
         if self._spawned is None:
             self._spawned = set()
         self._spawned.add(task)
-        task.add_done_callback(self._spawn_ended)
+        task.add_done_callback(self._spawned.discard)
 
-    def _spawn_ended(self, task: "asyncio.Task[Any]") -> None:
-        if self._spawned is not None:
-            self._spawned.discard(task)
-        if task.cancelled() or self.life.is_set():
-            return
-        error = task.exception()
-        if error is not None:
-            self._crash(error, Envelope(_Coroutine()))
+    async def _guarded(self, work: Coroutine[Any, Any, object]) -> None:
+        try:
+            await work
+        except GeneratorExit:
+            raise  # the loop itself is gone
+        except asyncio.CancelledError:
+            if self.life.is_set():
+                raise
+            self._crash(asyncio.CancelledError(), Envelope(_Coroutine()))
+        except BaseException as error:  # noqa: BLE001  # it ends this actor only
+            if not self.life.is_set():
+                self._crash(error, Envelope(_Coroutine()))
+
+    def deliver(self, message: object) -> None:
+        """Handle a message at once where nothing waits before it: one turn of the loop less.
+
+        For whoever stands outside any handler of this actor: its own coroutines, and replies.
+        """
+        inbox = self.inbox
+        if inbox.mail or inbox.turns is not None:
+            inbox.put(Envelope(message))
+        elif not self.life.is_set():
+            try:
+                self.on_receive(message)
+                self.after_mail()
+            except BaseException as error:  # noqa: BLE001  # it ends this actor only
+                self._crash(error, Envelope(message))
+
+    def after_mail(self) -> None:
+        """Called once after each turn's messages, for what need not be done after every one."""
 
     def _serve(self) -> None:
         """Handle some mail, then let others have the loop."""
         inbox = self.inbox
         inbox.scheduled = False
-        mail = inbox.mail
-        for _ in range(MESSAGES_A_TURN):
-            if not mail or self.actor_stopped.is_set():
-                break
-            envelope = mail.popleft()
-            try:
-                reply = self._handle_receive(envelope.message)
-            except BaseException as error:  # noqa: BLE001  # it ends this actor only
-                self._crash(error, envelope)
-                return
-            if envelope.reply_to is not None:
-                envelope.reply_to.set(reply)
-        if self.actor_stopped.is_set():
+        mail, life = inbox.mail, self.life
+        envelope = _NO_MAIL
+        turns = inbox.turns
+        try:
+            for _ in range(MESSAGES_A_TURN if turns is None else turns.messages()):
+                if not mail or life.is_set():
+                    break
+                envelope = mail.popleft()
+                message = envelope.message
+                if type(message) in _PYKKA_MESSAGES:
+                    reply = self._handle_receive(message)
+                else:
+                    reply = self.on_receive(message)
+                if envelope.reply_to is not None:
+                    envelope.reply_to.set(reply)
+            if not life.is_set():
+                self.after_mail()
+        except BaseException as error:  # noqa: BLE001  # it ends this actor only
+            self._crash(error, envelope)
+            return
+        if life.is_set():
             self._actor_loop_teardown()
         elif mail and not inbox.scheduled:
             inbox.schedule()
@@ -257,7 +306,7 @@ class LoopActor(pykka.Actor):
     def _crash(self, error: BaseException, envelope: Envelope[Any]) -> None:
         self.actor_stopped.set()
         if envelope.reply_to is not None:
-            envelope.reply_to.set_exception(error)
+            envelope.reply_to.set_exception((type(error), error, error.__traceback__))
         try:
             self.on_failure(type(error), error, error.__traceback__)
         except BaseException as second:  # noqa: BLE001  # the first error is the one to tell

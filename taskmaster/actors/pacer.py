@@ -17,7 +17,8 @@ from taskmaster.model.limits import GRANT_LIFETIME_NS, Spacing, carried_tats, sp
 
 
 class Held(Struct, frozen=True, gc=False):
-    """A start that is committed and not sent. `go` sends it, told when that was decided, `void` gives it up."""
+    """A start that is committed and not sent. `go` sends it, told when that was decided;
+    `void` gives it up."""
 
     task: TaskId
     slot_at: Mono
@@ -31,7 +32,7 @@ class Pacer:
     def __init__(self, clock: Clock, paces: tuple[Spacing, ...], tats: tuple[Mono, ...]) -> None:
         """Go on from `tats`, where sending stood."""
         self._clock = clock
-        self._paces = paces
+        self.paces = paces
         self._tats = tats
         self._held: deque[Held] = deque()
         self._granted = 0
@@ -47,24 +48,24 @@ class Pacer:
 
     def projected_tats(self) -> tuple[Mono, ...]:
         """Where sending will stand once all that is granted has gone."""
-        if not self._paces:
+        if not self.paces:
             return ()
         ahead = self._granted
         return tuple(
             Mono(tat + ahead * pace.interval_ns)
-            for pace, tat in zip(self._paces, self._tats, strict=True)
+            for pace, tat in zip(self.paces, self._tats, strict=True)
         )
 
     def change(self, paces: tuple[Spacing, ...]) -> None:
         """Space by other rates from now on; what was sent stays spent."""
-        if paces != self._paces:
-            self._tats = carried_tats(self._paces, self._tats, paces, self._clock.mono())
-            self._paces = paces
+        if paces != self.paces:
+            self._tats = carried_tats(self.paces, self._tats, paces, self._clock.mono())
+            self.paces = paces
             self._let_go()
 
     def hold(self, held: Held) -> None:
         """Send a committed start when its time comes: at once where the gate has no rates."""
-        if not self._paces:
+        if not self.paces:
             self._granted -= 1
             held.go(self._clock.mono())
             return
@@ -96,7 +97,7 @@ class Pacer:
         if late > 0:
             self._tats = tuple(
                 Mono(tat + late) if tat - pace.interval_ns <= decided_at else tat
-                for pace, tat in zip(self._paces, self._tats, strict=True)
+                for pace, tat in zip(self.paces, self._tats, strict=True)
             )
 
     def _let_go(self) -> None:
@@ -111,12 +112,12 @@ class Pacer:
                 self._granted -= 1
                 head.void()
                 continue
-            at = max(head.slot_at, token_at(self._paces, self._tats))
+            at = max(head.slot_at, token_at(self.paces, self._tats))
             if at > now:
                 loop = asyncio.get_running_loop()
                 self._timer = loop.call_later((at - now) / SECOND, self._let_go)
                 return
             self._held.popleft()
             self._granted -= 1
-            self._tats = spend(self._paces, self._tats, now)
+            self._tats = spend(self.paces, self._tats, now)
             head.go(now)

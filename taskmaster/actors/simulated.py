@@ -59,6 +59,10 @@ class SeededTurns:
         self._ready: list[Callable[[], None]] = []
         self._armed = False
 
+    def messages(self) -> int:
+        """From one to four messages a turn."""
+        return self._rng.randrange(1, 5)
+
     def soon(self, serve: Callable[[], None]) -> None:
         """Have an inbox served in a later turn."""
         self._ready.append(serve)

@@ -104,7 +104,7 @@ class Supervisor(LoopActor):
         intensity: int = 3,
         period_ns: int = 60_000_000_000,
     ) -> None:
-        """Tolerate `intensity` restarts within `period_ns`; `listener` is told of every incident."""
+        """Tolerate `intensity` restarts within `period_ns`; `listener` hears of every incident."""
         super().__init__()
         self.path = path
         self._children = {spec.id: _Child(spec) for spec in children}

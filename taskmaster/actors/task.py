@@ -5,13 +5,14 @@ nothing (`model.task` does). While it lives it is the one writer of its task's s
 """
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import cast
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from taskmaster.actors.ending import Ending, ending, read_series
-from taskmaster.actors.journal import Entry, Refused
+from taskmaster.actors.journal import Entry, Lane, Refused, Reply
 from taskmaster.actors.line import Flight, GateLine, Ports
 from taskmaster.actors.loop import Down, LoopActor, tell, watch
 from taskmaster.actors.messages import (
@@ -91,7 +92,7 @@ class TaskActor(LoopActor):
         self._append(
             Append((Write(task_stream(task.id), task.version, (self._started,)),)),
             "start",
-            _StartAppended,
+            self._start_replied,
         )
 
     def on_receive(self, message: object) -> None:
@@ -137,13 +138,16 @@ class TaskActor(LoopActor):
             self._void()
             return
         self._unsent = False
-        self.spawn(self._send())
+        self.spawn(self._attempt())
 
-    async def _send(self) -> None:
+    async def _attempt(self) -> None:
+        pacer = self._line.pacer
+        if pacer is not None and pacer.paces:
+            pacer.departed(self._ports.clock.mono(), self._decided_at)
+        self.deliver(_Answered(await self._send()))
+
+    async def _send(self) -> Answer:
         ports, task = self._ports, self._task
-        sent_at = ports.clock.mono()
-        if self._line.pacer is not None:
-            self._line.pacer.departed(sent_at, self._decided_at)
         request = task.submitted.request
         headers = attempt_headers(
             request.headers,
@@ -157,7 +161,7 @@ class TaskActor(LoopActor):
         if signers:
             now = ports.clock.wall()
             headers += signature_headers(signers, task_id=task.id, body=request.body, now=now)
-        answer = await ports.sender.send(
+        return await ports.sender.send(
             Outbound(
                 gate=task.gate,
                 url=request.url,
@@ -168,7 +172,6 @@ class TaskActor(LoopActor):
                 concurrency=self._line.concurrency,
             )
         )
-        tell(self.actor_ref, _Answered(answer))
 
     def _void(self) -> None:
         if self.life.is_set() or not self._unsent or self._result is not None:
@@ -217,7 +220,7 @@ class TaskActor(LoopActor):
         assert self._result is not None
         clock = self._ports.clock
         ended = ending(self._task, (self._result,), series, self._ports.ids, clock.wall())
-        self._append(ended.append, "outcome", lambda result: _EndAppended(ended, result))
+        self._append(ended.append, "outcome", partial(self._end_replied, ended))
 
     def _end_appended(self, ended: Ending, result: AppendResult) -> None:
         self._appending = False
@@ -230,7 +233,7 @@ class TaskActor(LoopActor):
         for given in self._later:
             self._line.tell(given)
         self._later.clear()
-        self.stop()
+        self._stop()
 
     # --- commands while it is in flight -------------------------------------------------------
 
@@ -260,7 +263,9 @@ class TaskActor(LoopActor):
         write = Write(task_stream(before.id), before.version, decided)
         answer = given.answer
         self._append(
-            Append((write,)), "outcome", lambda result: _CancelAppended(after, result, answer)
+            Append((write,)),
+            "outcome",
+            lambda result: self.deliver(_CancelAppended(after, result, answer)),
         )
 
     def _is_held(self) -> bool:
@@ -313,20 +318,19 @@ class TaskActor(LoopActor):
 
     # --- appending ----------------------------------------------------------------------------
 
-    def _append(self, append: Append, lane: Any, message: Callable[[AppendResult], object]) -> None:
+    def _append(self, append: Append, lane: Lane, reply: Callable[[AppendResult], None]) -> None:
         self._appending = True
-        own = self.actor_ref
+        self._ports.journal.append(Entry(append, lane, cast("Reply", reply)))
 
-        def replied(result: AppendResult | Refused) -> None:
-            assert not isinstance(result, Refused), "only submissions are refused"
-            said = message(result)
-            if isinstance(said, _EndAppended) and isinstance(result, Committed):
-                # the gate hears of ends from the journal itself, hence in log order
-                assert self._result is not None
-                self._tell_ended(self._result, said.ending, result)
-            tell(own, said)
+    def _start_replied(self, result: AppendResult) -> None:
+        self.deliver(_StartAppended(result))
 
-        self._ports.journal.append(Entry(append, lane, replied))
+    def _end_replied(self, ended: Ending, result: AppendResult) -> None:
+        if isinstance(result, Committed) and not self.life.is_set():
+            # the gate hears of ends from the journal itself, hence in log order
+            assert self._result is not None
+            self._tell_ended(self._result, ended, result)
+        self.deliver(_EndAppended(ended, result))
 
     def _tell_ended(
         self,

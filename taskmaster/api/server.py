@@ -12,7 +12,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ from taskmaster.actors.supervisor import Crashed, GaveUp, Incident, Restarted
 from taskmaster.delivery.addresses import EgressRules
 from taskmaster.delivery.egress import Egress
 from taskmaster.delivery.headers import Signer
+from taskmaster.delivery.httpx_sender import HttpxSender
+from taskmaster.delivery.reqwest_sender import ReqwestSender
 from taskmaster.delivery.sender import Sender
 from taskmaster.errors import StoreUnavailableError
 from taskmaster.events.types import GateName
@@ -61,7 +63,7 @@ class _Uvicorn(uvicorn.Server):
     """Leaves signals to us: intake stops first, by our own order."""
 
     @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
+    def capture_signals(self) -> Generator[None]:
         yield
 
 
@@ -81,13 +83,7 @@ def serve(options: ServeOptions, make_app: MakeApp) -> int:
 
 def make_sender(name: str, egress: Egress) -> Sender:
     """The sender of that name; the default is the fast one."""
-    if name == "httpx":
-        from taskmaster.delivery.httpx_sender import HttpxSender
-
-        return HttpxSender(egress)
-    from taskmaster.delivery.reqwest_sender import ReqwestSender
-
-    return ReqwestSender(egress)
+    return HttpxSender(egress) if name == "httpx" else ReqwestSender(egress)
 
 
 def _listen(host: str, port: int) -> socket.socket:

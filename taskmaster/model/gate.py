@@ -99,8 +99,8 @@ class Bucket(Struct, frozen=True, gc=False):
 class Gate(Struct, frozen=True):
     """A gate's state. `in_flight` is starts less ends, never a stored counter.
 
-    `stopped_ns` is the whole time in which the gate was paused, tripped or probing, up to
-    `stopped_since` when that is set.
+    `failed` sums up `buckets`. `stopped_ns` is the whole time in which the gate was paused,
+    tripped or probing, up to `stopped_since` when that is set.
     """
 
     name: GateName
@@ -117,9 +117,9 @@ class Gate(Struct, frozen=True):
     throttled_until: Mono = Mono(0)
     failures_in_row: int = 0
     buckets: tuple[Bucket, ...] = ()
+    failed: int = 0
     stopped_ns: int = 0
     stopped_since: Mono | None = None
-    last_error: str = ""
 
 
 class Grant(Struct, frozen=True, gc=False):
@@ -223,6 +223,7 @@ def evolve_attempt(gate: Gate, event: AttemptFact) -> Gate:
                 in_flight=gate.in_flight - 1,
                 failures_in_row=0,
                 buckets=_counted(gate.buckets, event.at, failed=0),
+                failed=_failed_by(gate, event.at),
             )
         case AttemptFailed(fault="endpoint"):
             return replace(
@@ -230,7 +231,7 @@ def evolve_attempt(gate: Gate, event: AttemptFact) -> Gate:
                 in_flight=gate.in_flight - 1,
                 failures_in_row=gate.failures_in_row + 1,
                 buckets=_counted(gate.buckets, event.at, failed=1),
-                last_error=event.error or event.outcome,
+                failed=_failed_by(gate, event.at) + 1,
             )
         case AttemptFailed(fault="task"):
             return replace(
@@ -238,12 +239,24 @@ def evolve_attempt(gate: Gate, event: AttemptFact) -> Gate:
                 in_flight=gate.in_flight - 1,
                 failures_in_row=0,
                 buckets=_counted(gate.buckets, event.at, failed=0),
+                failed=_failed_by(gate, event.at),
             )
         case AttemptFailed():
             later = max(gate.throttled_until, event.throttle_until or 0)
             return replace(gate, in_flight=gate.in_flight - 1, throttled_until=Mono(later))
         case _:
             assert_never(event)
+
+
+def _failed_by(gate: Gate, at: Wall) -> int:
+    """The failures that are still remembered when something ends at `at`."""
+    if not gate.failed:
+        return 0
+    oldest = at // SECOND - KEPT_SECONDS
+    newest = gate.buckets[-1].second
+    if newest >= at // SECOND:
+        return gate.failed
+    return sum(bucket.failed for bucket in gate.buckets if bucket.second >= oldest)
 
 
 def _counted(buckets: tuple[Bucket, ...], at: Wall, *, failed: int) -> tuple[Bucket, ...]:
@@ -305,13 +318,23 @@ def _changed(gate: Gate, event: GateEvent) -> Gate:
 
 def _in_mode(gate: Gate, mode: Mode, at: Mono) -> Gate:
     """Outcomes are counted anew in each mode; what was spent stays spent at the new share."""
-    moved = replace(gate, mode=mode, failures_in_row=0, buckets=())
+    moved = replace(gate, mode=mode, failures_in_row=0, buckets=(), failed=0)
     return replace(moved, tats=carried_tats(paces(gate), gate.tats, paces(moved), at))
 
 
 def _with_limits(gate: Gate, settings: GateSettings, at: Mono) -> Gate:
     moved = replace(gate, settings=settings)
     return replace(moved, tats=carried_tats(paces(gate), gate.tats, paces(moved), at))
+
+
+def is_calm(gate: Gate) -> bool:
+    """Whether nothing can follow by rule alone: open, running, and no failure remembered."""
+    return (
+        not gate.failed
+        and gate.control == "running"
+        and isinstance(gate.mode, Open)
+        and gate.paused_until is None
+    )
 
 
 def is_stopped(gate: Gate) -> bool:
@@ -368,5 +391,6 @@ def restore(name: GateName, events: tuple[tuple[int, GateEvent], ...], traffic: 
         in_flight=traffic.in_flight,
         failures_in_row=traffic.failures_in_row,
         buckets=traffic.buckets,
+        failed=sum(bucket.failed for bucket in traffic.buckets),
         throttled_until=traffic.throttled_until,
     )

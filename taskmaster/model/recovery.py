@@ -1,11 +1,12 @@
 """How a gate trips, probes and ramps up again (semantics 4).
 
 Rules of residence: pure decisions over a gate's folded state. `react` is asked after every
-outcome and at every wake-up, and says which events follow by rule alone. `u` is drawn from [0, 1).
+outcome and at every wake-up, and says which events follow by rule alone.
 """
 
 from typing import assert_never
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from taskmaster.events.types import (
@@ -31,17 +32,26 @@ FALLBACK_RATIO = 0.2
 """A step of the ramp with at least 5 ended attempts of which a fifth failed falls back a step."""
 
 
-def react(gate: Gate, now: Mono, wall: Wall, *, backlog: bool, u: float) -> tuple[GateEvent, ...]:
+class Seen(Struct, frozen=True):
+    """What a reaction needs beside the gate: whether eligible work waits, the newest failure in
+    words, and a random number from [0, 1) that spreads the tripped time."""
+
+    backlog: bool
+    error: str
+    u: float
+
+
+def react(gate: Gate, now: Mono, wall: Wall, seen: Seen) -> tuple[GateEvent, ...]:
     """What follows by rule alone, now. At most one change of control and one of mode."""
     events: list[GateEvent] = []
     if gate.control == "draining" and gate.in_flight == 0 and not gate.drained:
         events.append(GateDrained(at=wall, mono=now))
     if gate.paused_until is not None and wall >= gate.paused_until:
         events.append(GateResumed(at=wall, mono=now))
-        events.extend(ramp_after_stop(gate, now, wall, backlog=backlog, why="paused"))
+        events.extend(ramp_after_stop(gate, now, wall, backlog=seen.backlog, why="paused"))
         return tuple(events)
     if gate.control == "running":
-        changed = _mode_change(gate, now, wall, backlog=backlog, u=u)
+        changed = _mode_change(gate, now, wall, seen)
         if changed is not None:
             events.append(changed)
     return tuple(events)
@@ -60,30 +70,30 @@ def next_reaction_at(gate: Gate) -> Mono | None:
             assert_never(gate.mode)
 
 
-def _mode_change(gate: Gate, now: Mono, wall: Wall, *, backlog: bool, u: float) -> GateEvent | None:
+def _mode_change(gate: Gate, now: Mono, wall: Wall, seen: Seen) -> GateEvent | None:
     mode = gate.mode
     match mode:
         case Open():
-            return _trip(gate, now, wall, trips=1, u=u) if is_failing(gate, wall) else None
+            return _trip(gate, now, wall, seen, trips=1) if is_failing(gate, wall) else None
         case Tripped(until=until):
-            if now >= until and backlog and gate.in_flight == 0:
+            if now >= until and seen.backlog and gate.in_flight == 0:
                 return GateProbed(at=wall, mono=now)
             return None
         case Probing(trips=trips):
             if gate.failures_in_row:
-                return _trip(gate, now, wall, trips=trips + 1, u=u)
+                return _trip(gate, now, wall, seen, trips=trips + 1)
             if any(bucket.ended > bucket.failed for bucket in gate.buckets):
                 return _step(gate, now, wall, step=0, why="probe")
             return None
         case Ramping():
-            return _ramp_change(gate, mode, now, wall, u=u)
+            return _ramp_change(gate, mode, now, wall, seen)
         case _:
             assert_never(mode)
 
 
-def _ramp_change(gate: Gate, mode: Ramping, now: Mono, wall: Wall, *, u: float) -> GateEvent | None:
+def _ramp_change(gate: Gate, mode: Ramping, now: Mono, wall: Wall, seen: Seen) -> GateEvent | None:
     if is_failing(gate, wall):
-        return _trip(gate, now, wall, trips=mode.trips + 1, u=u)
+        return _trip(gate, now, wall, seen, trips=mode.trips + 1)
     ended = sum(bucket.ended for bucket in gate.buckets)
     failed = sum(bucket.failed for bucket in gate.buckets)
     if ended >= FALLBACK_MIN_ATTEMPTS and failed >= FALLBACK_RATIO * ended and mode.step > 0:
@@ -107,11 +117,11 @@ def is_failing(gate: Gate, wall: Wall) -> bool:
     return ended >= rules.trip_min_attempts and failed >= rules.trip_ratio * ended
 
 
-def _trip(gate: Gate, now: Mono, wall: Wall, *, trips: int, u: float) -> GateTripped:
+def _trip(gate: Gate, now: Mono, wall: Wall, seen: Seen, *, trips: int) -> GateTripped:
     """Away for 1, 2, 4 ... 30 s by default, jittered downwards by up to a quarter."""
     rules = gate.settings.recovery
     away_ns = min(rules.tripped_max_ns, rules.tripped_min_ns << min(trips - 1, 40))
-    away_ns -= int(away_ns * u / 4)
+    away_ns -= int(away_ns * seen.u / 4)
     return GateTripped(
         at=wall,
         mono=now,
@@ -119,7 +129,7 @@ def _trip(gate: Gate, now: Mono, wall: Wall, *, trips: int, u: float) -> GateTri
         trips=trips,
         failures=sum(bucket.failed for bucket in gate.buckets),
         attempts=sum(bucket.ended for bucket in gate.buckets),
-        error=gate.last_error,
+        error=seen.error,
     )
 
 

@@ -174,11 +174,7 @@ class SimulatedEndpoint:
         began = self._loop.now_ns
         headers = dict(outbound.headers)
         world.sent_now(outbound.gate, TaskId(headers["TaskMaster-Task"]), began)
-        world.open_requests[outbound.gate] = world.open_requests.get(outbound.gate, 0) + 1
-        try:
-            return await self._answer(outbound, rng, faults, began)
-        finally:
-            world.open_requests[outbound.gate] -= 1
+        return await self._answer(outbound, rng, faults, began)
 
     async def _answer(
         self, outbound: Outbound, rng: random.Random, faults: Faults, began: int
@@ -215,7 +211,6 @@ class World:
         self.store = SQLiteStore.open(":memory:")
         self.ids = CountedIds()
         self.sent: list[Sent] = []
-        self.open_requests: dict[GateName, int] = {}
         self.now_ns = 0
         self.calm = False
         self.step_ns = 0
@@ -264,7 +259,6 @@ class World:
             loop.run_forever()
         finally:
             self.now_ns = loop.now_ns
-            self.open_requests.clear()
         if died:
             self.crashes_at.append(self.now_ns)
             _abandon(loop)
