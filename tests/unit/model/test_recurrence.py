@@ -366,6 +366,7 @@ def crons_and_instants(draw: st.DrawFn) -> tuple[Cron, Wall]:
     return Cron(draw(st.sampled_from(EXPRESSIONS)), zone), Wall(at_s * SECOND + near_ns)
 
 
+@pytest.mark.slow
 @given(crons_and_instants(), st.floats(0, 1, exclude_max=True))
 def test_nominal_times_increase_and_nothing_lies_between_two(
     case: tuple[Cron, Wall], share: float
@@ -380,6 +381,7 @@ def test_nominal_times_increase_and_nothing_lies_between_two(
         assert next_nominal(cron, between) == later
 
 
+@pytest.mark.slow
 @given(crons_and_instants(), st.integers(0, 40), st.integers(0, SECOND), st.data())
 def test_a_span_of_cron_is_what_a_walk_finds(
     case: tuple[Cron, Wall], count: int, more_ns: int, data: st.DataObject
@@ -518,6 +520,7 @@ hostile = st.one_of(
 )
 
 
+@pytest.mark.slow
 @given(hostile, hostile)
 def test_whatever_is_written_is_refused_or_kept(expression: str, zone: str) -> None:
     cron = Cron(expression, zone)
