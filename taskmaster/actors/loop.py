@@ -63,11 +63,13 @@ class Life:
     """One incarnation's life: what pykka expects of a `threading.Event`, without its lock, and
     who is to be told of its end. Every reference to the actor shares it."""
 
-    __slots__ = ("_over", "_watchers")
+    __slots__ = ("_over", "_watchers", "owner")
 
     def __init__(self) -> None:
         self._over = False
         self._watchers: list[Callable[[Down], None]] | None = None
+        self.owner: Callable[[Down], None] | None = None
+        """Its supervisor, which is told first; a slot of its own, for there are many actors."""
 
     def is_set(self) -> bool:
         """Whether it is over."""
@@ -85,9 +87,13 @@ class Life:
 
     def tell_watchers(self, down: "Down") -> None:
         """Tell each watcher, once."""
-        watchers, self._watchers = self._watchers or [], None
-        for told in watchers:
-            told(down)
+        owner, self.owner = self.owner, None
+        if owner is not None:
+            owner(down)
+        if self._watchers is not None:
+            watchers, self._watchers = self._watchers, None
+            for told in watchers:
+                told(down)
 
 
 class LoopFuture(pykka.Future[Any]):
@@ -179,10 +185,10 @@ _PYKKA_MESSAGES = frozenset({_ActorStop, ProxyCall, ProxyGetAttr, ProxySetAttr})
 class LoopActor(pykka.Actor):
     """An actor of the running loop; start it from the loop's thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "") -> None:
         """Set what pykka's own `__init__` sets, without a lock and a random urn for each actor."""
-        self.actor_urn = f"{type(self).__name__}:{next(_numbers)}"
-        self.actor_inbox = self._create_actor_inbox()
+        self.actor_urn = name or f"{type(self).__name__}:{next(_numbers)}"
+        self.inbox = self.actor_inbox = LoopInbox()
         self.life = Life()
         self.actor_stopped = self.life  # pyright: ignore[reportAttributeAccessIssue]  # same methods
         self._actor_ref = ActorRef(self)
@@ -225,13 +231,6 @@ class LoopActor(pykka.Actor):
             raise
         if inbox.mail and not inbox.scheduled:
             inbox.schedule()
-
-    @property
-    def inbox(self) -> LoopInbox:
-        """The inbox, by its own type."""
-        inbox = self.actor_inbox
-        assert isinstance(inbox, LoopInbox)
-        return inbox
 
     def spawn(self, work: Coroutine[Any, Any, object]) -> None:
         """Run a coroutine that belongs to this actor: it ends with it, and its error crashes it."""

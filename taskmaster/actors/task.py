@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from taskmaster.actors.ending import Ending, ending, read_series
 from taskmaster.actors.journal import Entry, Lane, Refused, Reply
 from taskmaster.actors.line import Flight, GateLine, Ports
-from taskmaster.actors.loop import Down, LoopActor, tell, watch
+from taskmaster.actors.loop import Down, LoopActor, tell
 from taskmaster.actors.messages import (
     AnswerTo,
     AttemptEnded,
@@ -72,7 +72,7 @@ class TaskActor(LoopActor):
 
     def __init__(self, task: Task, flight: Flight, line: GateLine, ports: Ports) -> None:
         """`flight` is shared with the gate: what was granted and how far it has come."""
-        super().__init__()
+        super().__init__(task.id)
         self._task = task
         self._flight = flight
         self._started = flight.started
@@ -389,15 +389,16 @@ class TasksActor(LoopActor):
 
     def start_task(self, task: Task, number: Position, started: AttemptStarted) -> None:
         """Start the actor of a granted attempt."""
-        task_id = task.id
         flight = Flight(number, started)
-        flight.ref = ref = TaskActor.start(task, flight, self._line, self._ports)
-        self._running[task_id] = flight
+        actor = TaskActor(task, flight, self._line, self._ports)
+        actor.life.owner = self._ended
+        self._running[task.id] = flight
+        flight.ref = actor.launch()
 
-        def told(down: Down) -> None:
-            self._running.pop(task_id, None)
-            if down.error is not None:
-                self._line.crashed(down)
-                self._line.tell(TaskCrashed(task_id, started, number, repr(down.error)[:500]))
-
-        watch(ref, told)
+    def _ended(self, down: Down) -> None:
+        task_id = TaskId(down.name)
+        flight = self._running.pop(task_id, None)
+        if down.error is not None and flight is not None:
+            self._line.crashed(down)
+            crashed = TaskCrashed(task_id, flight.started, flight.number, repr(down.error)[:500])
+            self._line.tell(crashed)

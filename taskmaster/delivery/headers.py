@@ -7,6 +7,7 @@ import re
 from base64 import b64encode
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from hashlib import blake2b
 
 from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook, hmac_data
@@ -145,20 +146,27 @@ def attempt_traceparent(task_id: TaskId, attempt: int, submitted: str = "") -> s
     task's own, under its id if that is a UUID. Such a trace is marked as sampled: most receivers
     follow the mark, and without it a call by TaskMaster would be the one they never see.
     """
-    given = _TRACEPARENT.fullmatch(submitted)
-    span = blake2b(f"{task_id}/{attempt}".encode(), digest_size=8).hexdigest()
+    given = _TRACEPARENT.fullmatch(submitted) if submitted else None
     if given:
+        span = blake2b(f"{task_id}/{attempt}".encode(), digest_size=8).hexdigest()
         return f"00-{given[1]}-{span}-{given[2]}"
     trace = task_id.replace("-", "")
     if not _TRACE_ID.fullmatch(trace):
         trace = blake2b(task_id.encode(), digest_size=16).hexdigest()
-    return f"00-{trace}-{span}-01"
+    return f"00-{trace}-{attempt & 0xFFFF:04x}{trace[-12:]}-01"
 
 
 def rfc3339(at: Wall) -> str:
     """An instant in UTC, to the microsecond, rounded down; whole seconds without a fraction."""
-    moment = _EPOCH + timedelta(microseconds=at // 1000)
-    return moment.isoformat().replace("+00:00", "Z")
+    second, rest = divmod(at, SECOND)
+    micros = rest // 1000
+    return f"{_to_second(second)}.{micros:06d}Z" if micros else f"{_to_second(second)}Z"
+
+
+@lru_cache(maxsize=1024)
+def _to_second(second: int) -> str:
+    """Tasks that are due together share their second; formatting one costs 1.5 us."""
+    return (_EPOCH + timedelta(seconds=second)).isoformat().removesuffix("+00:00")
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
