@@ -8,6 +8,7 @@ that waits; this holds the best page of it, kept exact by the notices of what wa
 - while a page is being read, what leaves and what comes is remembered and applied on top of it.
 """
 
+from collections.abc import Iterable
 from heapq import heappop, heappush
 
 from msgspec import Struct
@@ -95,10 +96,11 @@ class Backlog:
         """How far ahead of now the next page should look."""
         return AHEAD_NS if self.complete or not self._position else 0
 
-    def begin_read(self) -> None:
-        """A page was asked for; remember what changes until it comes."""
+    def begin_read(self, away: Iterable[TaskId]) -> None:
+        """A page was asked for; remember what changes until it comes. Tasks that are `away`, in
+        flight or being changed, may still wait in it; when they wait again, they are told."""
         self._reading = True
-        self._left.clear()
+        self._left = set(away)
         self._came.clear()
 
     def take(

@@ -214,6 +214,8 @@ class GateActor(LoopActor):
         pacer = Pacer(self._ports.clock, paces(gate), sent)
         self._backlog = Backlog(gate.settings.aging_ns)
         self._idle = IdleTasks(self._ports, self.spawn, self._decided)
+        for task_id in [t for t, f in self._line.tasks.running.items() if f.is_over]:
+            del self._line.tasks.running[task_id]  # its end was told to the incarnation before
         for flight in self._line.tasks.running.values():
             if not flight.committed_at or flight.committed_at > snapshot.position:
                 gate = evolve_attempt(gate, flight.started)
@@ -287,7 +289,8 @@ class GateActor(LoopActor):
         backlog = self._backlog
         if not backlog.needs_page(wall) or not self._ports.may_start:
             return
-        backlog.begin_read()
+        assert self._line.tasks is not None
+        backlog.begin_read((*self._line.tasks.running, *self._idle.busy))
         self.spawn(self._read(wall, backlog.ahead_ns()))
 
     async def _read(self, now: Wall, ahead_ns: int) -> None:
@@ -384,7 +387,6 @@ class GateActor(LoopActor):
     # --- facts of its tasks -------------------------------------------------------------------
 
     def _attempt_ended(self, ended: AttemptEnded) -> None:
-        self._ports.slots.give_back()
         assert self._line.tasks is not None
         self._line.tasks.running.pop(ended.task.id, None)
         if isinstance(ended.event, AttemptFailed) and ended.event.fault == "endpoint":
@@ -395,6 +397,7 @@ class GateActor(LoopActor):
 
     def _task_decided(self, decided: TaskDecided) -> None:
         """A decision about a task that was not in flight, or whose actor had crashed."""
+        self._idle.heard(decided.task.id)
         if not decided.events:
             self._backlog.lose()  # it waits as before; the index has it
             return
@@ -426,10 +429,11 @@ class GateActor(LoopActor):
             self._backlog.offer(item, position, wall)
 
     def _start_lost(self, task_id: TaskId) -> None:
-        """Give the slot back; the next start's tats stand in the log whatever was lost."""
+        """Give the slot back. Its token counts as spent until the next start says otherwise."""
         assert self._line.pacer is not None
+        assert self._line.tasks is not None
         self._line.pacer.lost()
-        self._ports.slots.give_back()
+        self._line.tasks.running.pop(task_id, None)
         gate = self._live_gate()
         lost = AttemptVoided(at=self._ports.clock.wall(), gate=gate.name, attempt=0)
         self._gate = evolve_attempt(gate, lost)
@@ -438,8 +442,9 @@ class GateActor(LoopActor):
 
     def _task_crashed(self, crashed: TaskCrashed) -> None:
         """Its end is recorded by the gate, with the start if that was not durable."""
-        self._ports.slots.give_back()
         assert self._line.pacer is not None
+        assert self._line.tasks is not None
+        self._line.tasks.running.pop(crashed.task, None)
         self._line.pacer.drop(crashed.task)
         self._idle.crashed(crashed)
 

@@ -212,9 +212,6 @@ class GatesActor(LoopActor):
         del self._units[gate]
         if self._ports.is_stopping:
             return
-        tasks = unit.line.tasks
-        if tasks is not None:
-            self._ports.slots.give_back(len(tasks.running))
         _, before_ns = self._given_up.get(gate, (Mono(0), COOL_OFF_NS // 2))
         cool_off_ns = before_ns * 2
         until = Mono(self._ports.clock.mono() + cool_off_ns)

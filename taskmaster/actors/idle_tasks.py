@@ -6,7 +6,7 @@ what is there now. One decision for a task at a time.
 """
 
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from msgspec import Struct
@@ -92,6 +92,11 @@ class IdleTasks:
     def has_work(self) -> bool:
         """Whether a decision is on its way."""
         return bool(self._busy) or bool(self._series_busy)
+
+    @property
+    def busy(self) -> Iterable[TaskId]:
+        """The tasks about which a decision is on its way."""
+        return self._busy.keys()
 
     def is_busy(self, task_id: TaskId) -> bool:
         """Whether a decision about this task is on its way."""
@@ -215,7 +220,7 @@ class IdleTasks:
             told(task, decided if isinstance(decided, Rejected) else task)
             position = await reader.position()
             number = row.number if row is not None else position
-            self._finish(task_id, TaskDecided(task, number, position, ()))
+            self._decided(TaskDecided(task, number, position, ()))
             return
         row = await reader.task_row(task_id)
         assert row is not None
@@ -227,16 +232,16 @@ class IdleTasks:
         def replied(result: AppendResult | Refused) -> None:
             if isinstance(result, Committed):
                 told(task, ended.task)
-                self._finish(task_id, _done(ended, number, result.position))
+                self._decided(_done(ended, number, result.position))
             else:
                 assert isinstance(result, VersionConflict)
                 self._spawn(self._run(task_id, decider, told, missing))
 
         self._ports.journal.append(Entry(ended.append, "outcome", replied))
 
-    def _finish(self, task_id: TaskId, decided: TaskDecided) -> None:
+    def heard(self, task_id: TaskId) -> None:
+        """The gate has heard of a decision; until then the task is not at its disposal."""
         waiting = self._busy.pop(task_id)
-        self._decided(decided)
         if waiting:
             decider, told = waiting.popleft()
             self._busy[task_id] = waiting

@@ -116,7 +116,7 @@ class Ports:
 class Flight:
     """An attempt from its grant to its end, as the gate and the task's actor both see it."""
 
-    __slots__ = ("committed_at", "held", "number", "ref", "started")
+    __slots__ = ("committed_at", "held", "is_over", "number", "ref", "started")
 
     def __init__(self, number: Position, started: AttemptStarted) -> None:
         """`committed_at` is 0 until the start is durable; `held` is set while no gate paces it."""
@@ -124,6 +124,7 @@ class Flight:
         self.started = started
         self.committed_at = Position(0)
         self.held: Held | None = None
+        self.is_over = False
         self.ref: pykka.ActorRef[Any] | None = None
 
 

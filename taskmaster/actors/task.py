@@ -375,7 +375,7 @@ class TasksActor(LoopActor):
     def on_stop(self) -> None:
         """Stop all that is in flight; what was open is uncertain, as the log says."""
         for flight in list(self._running.values()):
-            if flight.ref is not None:
+            if flight.ref is not None and not flight.is_over:
                 flight.ref.stop(block=False)
 
     def on_receive(self, message: object) -> None:
@@ -384,7 +384,7 @@ class TasksActor(LoopActor):
 
     @property
     def running(self) -> dict[TaskId, Flight]:
-        """The tasks in flight."""
+        """The tasks in flight, until the gate has heard of their end."""
         return self._running
 
     def start_task(self, task: Task, number: Position, started: AttemptStarted) -> None:
@@ -396,9 +396,12 @@ class TasksActor(LoopActor):
         flight.ref = actor.launch()
 
     def _ended(self, down: Down) -> None:
+        """Its gate forgets the flight once it has heard of the end, in log order."""
+        self._ports.slots.give_back()
         task_id = TaskId(down.name)
-        flight = self._running.pop(task_id, None)
-        if down.error is not None and flight is not None:
+        flight = self._running[task_id]
+        flight.is_over = True
+        if down.error is not None:
             self._line.crashed(down)
             crashed = TaskCrashed(task_id, flight.started, flight.number, repr(down.error)[:500])
             self._line.tell(crashed)
