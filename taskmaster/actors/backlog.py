@@ -16,8 +16,6 @@ from msgspec import Struct
 from taskmaster.events.types import SECOND, Position, TaskId, Wall
 from taskmaster.model.task import Task
 
-PAGE_TASKS = 200
-PAGE_BYTES = 4 * 1024 * 1024
 LOW_TASKS = 100
 """A new page is read when fewer than this are left and more may be in the index."""
 MOST_TASKS = 2_000
@@ -55,6 +53,7 @@ class Backlog:
         self._left: set[TaskId] = set()
         self._came: dict[TaskId, tuple[Waiting, Position]] = {}
         self._skipped: set[TaskId] = set()
+        self._lost = False
 
     def __len__(self) -> int:
         """How many are in memory."""
@@ -135,6 +134,8 @@ class Backlog:
         self._skipped, self._left = self._left, set()
         for item, at in came.values():
             self.offer(item, at, now)
+        if self._lost:
+            self.lose()
 
     # --- notices ------------------------------------------------------------------------------
 
@@ -159,7 +160,9 @@ class Backlog:
             self._note_due(task.due_at)
 
     def lose(self) -> None:
-        """Something began to wait that is not at hand: memory is no longer complete."""
+        """Something began to wait that is not at hand: memory is no longer complete, nor will
+        the page be that is being read."""
+        self._lost = self._reading
         self.complete = False
         self._last_rank = max((rank for rank, _, _ in self._ranked), default=0)
 

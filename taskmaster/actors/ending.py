@@ -16,15 +16,13 @@ from taskmaster.events.types import (
     TaskEvent,
     TaskId,
     TaskSubmitted,
+    Version,
     Wall,
     series_stream,
     task_stream,
 )
 from taskmaster.model.series import Series, fold_series, submitted_occurrence, successor
 from taskmaster.model.task import FINAL, Task, evolve, fold
-
-SERIES_EVENTS = 10_000
-"""The longest stream of a series that is folded at once."""
 
 
 class Successor(Struct, frozen=True):
@@ -66,10 +64,10 @@ async def read_task(reader: Reader, task_id: TaskId) -> Task | None:
 async def read_series(reader: Reader, name: SeriesName) -> Series | None:
     """A series from the log, or None."""
     events: list[SeriesEvent] = []
-    records = await reader.stream(series_stream(name), limit=SERIES_EVENTS)
-    for record in records:
-        assert isinstance(record.event, SeriesEvent)
-        events.append(record.event)
+    while records := await reader.stream(series_stream(name), after=Version(len(events))):
+        for record in records:
+            assert isinstance(record.event, SeriesEvent)
+            events.append(record.event)
     return fold_series(name, tuple(events)) if events else None
 
 
@@ -91,7 +89,7 @@ def ending(
         after = evolve(after, event)
     own = Write(task_stream(task.id), task.version, events)
     occurrence = after.occurrence
-    if occurrence is None or series is None:
+    if occurrence is None or series is None or after.followed:
         return Ending(Append((own,)), after, events)
     if after.state not in FINAL:
         skipped = Write(series_stream(series.name), series.version, series_events)

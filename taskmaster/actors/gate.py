@@ -5,23 +5,20 @@ anything starts; while it lives it applies the same facts in log order. It is th
 stream, and of its tasks' streams while they are not in flight (`idle_tasks.py`).
 """
 
-from collections import deque
 from collections.abc import Callable
+from functools import partial
 from types import TracebackType
-from typing import cast
 
-from taskmaster.actors.backlog import PAGE_BYTES, PAGE_TASKS, Backlog, Waiting
+from taskmaster.actors.backlog import Backlog, Waiting
 from taskmaster.actors.ending import Successor
+from taskmaster.actors.gate_stream import GateStream, folded_gate
 from taskmaster.actors.idle_tasks import IdleTasks
-from taskmaster.actors.journal import Entry, Refused
 from taskmaster.actors.line import GateLine, Ports, Woken
 from taskmaster.actors.loop import LoopActor, tell
 from taskmaster.actors.messages import (
-    AnswerTo,
     AttemptEnded,
     CommandGiven,
     GateCommandGiven,
-    GateDone,
     OwnAppended,
     PageRead,
     RestAsked,
@@ -34,54 +31,35 @@ from taskmaster.actors.messages import (
     TasksCame,
 )
 from taskmaster.actors.pacer import Pacer
-from taskmaster.actors.timer import Timer
+from taskmaster.actors.page import read_page, take_page
+from taskmaster.actors.timer import Timer, Wakes
 from taskmaster.events.log import (
-    Append,
-    AppendResult,
-    Committed,
     GateSnapshot,
-    GateTraffic,
-    WaitingTask,
-    Write,
 )
 from taskmaster.events.types import (
-    MINUTE,
     AttemptFailed,
     AttemptStarted,
     AttemptVoided,
-    GateEvent,
-    GateName,
     Mono,
     Position,
-    TaskEvent,
     TaskId,
     Wall,
-    gate_stream,
 )
-from taskmaster.model.control import GateCommand, decide
 from taskmaster.model.gate import (
-    Bucket,
     Gate,
     Grant,
-    Traffic,
     Wait,
     admit,
-    evolve,
     evolve_attempt,
-    is_calm,
     paces,
-    restore,
     stopped_ns,
 )
 from taskmaster.model.limits import tats_after_crash
-from taskmaster.model.recovery import Seen, next_reaction_at, ramp_after_stop, react
-from taskmaster.model.rejected import Rejected
+from taskmaster.model.recovery import next_reaction_at, ramp_after_stop
 from taskmaster.model.task import Task, fold
 
 STARTS_A_TURN = 64
 """A gate lets others have the loop after this many starts."""
-IDLE_NS = MINUTE
-"""A gate with nothing to do for this long is put to rest."""
 
 
 class GateActor(LoopActor):
@@ -107,12 +85,11 @@ class GateActor(LoopActor):
         self._stash: list[object] = []
         self._gate: Gate | None = None
         self._position = Position(0)
-        self._own: deque[tuple[GateCommand, AnswerTo]] = deque()
-        self._own_pending: tuple[tuple[GateEvent, ...], AnswerTo | None] | None = None
+        self._stream = GateStream(ports, self._own_appended)
         self._waits: Wait | None = None
         self._heard = 0
         self._last_error = ""
-        self._idle_since: Mono | None = None
+        self._wakes = Wakes(timer, line.gate)
         self._again = False
 
     # --- coming to life -----------------------------------------------------------------------
@@ -180,7 +157,7 @@ class GateActor(LoopActor):
             case Woken():
                 self._again = False
             case OwnAppended(committed=committed):
-                self._own_appended(committed=committed)
+                self._take_own(committed=committed)
             case TaskDecided():
                 self._task_decided(message)
             case CommandGiven():
@@ -195,7 +172,7 @@ class GateActor(LoopActor):
                 self._backlog.lose()
             case GateCommandGiven(command=command, answer=answer):
                 self._heard += 1
-                self._own.append((command, answer))
+                self._stream.ask(command, answer)
             case StartLost(task=task_id):
                 self._start_lost(task_id)
             case TaskCrashed():
@@ -208,12 +185,12 @@ class GateActor(LoopActor):
         flight."""
         assert self._line.tasks is not None
         now = self._ports.clock.mono()
-        gate = _folded(snapshot, self._name)
+        gate = folded_gate(snapshot, self._name)
         self._position = snapshot.position
         sent = tats_after_crash(paces(gate), gate.tats, now)
         pacer = Pacer(self._ports.clock, paces(gate), sent)
         self._backlog = Backlog(gate.settings.aging_ns)
-        self._idle = IdleTasks(self._ports, self.spawn, self._decided)
+        self._idle = IdleTasks(self._ports, self.spawn, partial(tell, self.actor_ref))
         for task_id in [t for t, f in self._line.tasks.running.items() if f.is_over]:
             del self._line.tasks.running[task_id]  # its end was told to the incarnation before
         for flight in self._line.tasks.running.values():
@@ -240,9 +217,9 @@ class GateActor(LoopActor):
         clock = self._ports.clock
         wall = clock.wall()
         self._waits = None
-        if self._own_pending is None:
-            self._own_next(wall)
-        if self._own_pending is None and self._ports.may_start:
+        backlog = self._backlog.peek(wall) is not None
+        self._stream.go_on(self._live_gate(), wall, backlog=backlog, error=self._last_error)
+        if self._stream.is_settled and self._ports.may_start:
             mono = clock.mono()
             for _ in range(STARTS_A_TURN):
                 item = self._backlog.peek(wall)
@@ -295,30 +272,15 @@ class GateActor(LoopActor):
 
     async def _read(self, now: Wall, ahead_ns: int) -> None:
         assert self._line.tasks is not None
-        gate = self._live_gate()
-        page = await self._ports.reader.page(
-            self._name,
-            now,
-            limit=PAGE_TASKS + len(self._line.tasks.running),
-            aging_ns=gate.settings.aging_ns,
-            max_bytes=PAGE_BYTES,
-            ahead_ns=ahead_ns,
-        )
+        aging_ns = self._live_gate().settings.aging_ns
+        more = len(self._line.tasks.running)  # some of these may stand in the page as waiting
+        reader = self._ports.reader
+        page = await read_page(reader, self._name, now, aging_ns, more=more, ahead_ns=ahead_ns)
         tell(self.actor_ref, PageRead(page, now, ahead_ns))
 
     def _page_read(self, message: PageRead) -> None:
         page, now = message.page, message.now
-        waiting = [_waiting(row) for row in page.tasks]
-        covered = Wall(now + message.ahead_ns if page.complete else now)
-        self._backlog.take(
-            waiting,
-            position=page.position,
-            complete=page.complete,
-            now=now,
-            covered_until=covered,
-            next_due_at=page.next_due_at,
-            next_expiry_at=page.next_expiry_at,
-        )
+        take_page(self._backlog, page, now, message.ahead_ns)
         self._idle.expire(page.expired)
         if self._ramp_after_silence:
             self._ramp_after_silence = False
@@ -337,52 +299,31 @@ class GateActor(LoopActor):
             why="process_down",
             stopped_ns=max(self._silent_ns, late_ns),
         )
-        if events and self._own_pending is None:
-            self._append_own(events, None)
+        if events and self._stream.is_settled:
+            self._stream.append(gate, events)
 
     def _rearm(self, wall: Wall) -> None:
         """One wake-up: the earliest of what may change by time alone."""
-        if self._own_pending is not None or not self._ports.may_start:
+        if not self._stream.is_settled or not self._ports.may_start:
             return  # a commit, or the store's return, comes back here
-        clock, backlog, gate = self._ports.clock, self._backlog, self._live_gate()
-        mono = clock.mono()
+        gate, backlog = self._live_gate(), self._backlog
+        mono = self._ports.clock.mono()
         looks = [at for at in (backlog.next_look_at(wall), gate.paused_until) if at is not None]
         at: int | None = mono + max(min(looks) - wall, 1) if looks else None
         for instant in (self._waits.until if self._waits else None, next_reaction_at(gate)):
             if instant is not None and instant > mono and (at is None or instant < at):
                 at = instant
-        if self._may_rest(at, mono):
-            return
-        if at is None:
-            self._timer.forget(self._name)
-        else:
-            self._timer.wake_at(self._name, Mono(at))
-
-    def _may_rest(self, at: int | None, mono: Mono) -> bool:
-        """Ask for rest after a minute without work; the answer is the end or nothing."""
-        tasks, backlog = self._line.tasks, self._backlog
-        assert tasks is not None
-        is_idle = (
-            not tasks.running
-            and self._own_pending is None
-            and not self._own
-            and not self._idle.has_work
-            and backlog.complete
-            and not len(backlog)
-            and (at is None or at > mono + IDLE_NS)
+        assert self._line.tasks is not None
+        has_work = (
+            bool(self._line.tasks.running)
+            or bool(len(backlog))
+            or not backlog.complete
+            or not self._stream.is_idle
+            or self._idle.has_work
         )
-        if not is_idle:
-            self._idle_since = None
-            return False
-        if self._idle_since is None:
-            self._idle_since = mono
-        if mono < self._idle_since + IDLE_NS:
-            wake = self._idle_since + IDLE_NS
-            self._timer.wake_at(self._name, Mono(wake if at is None else min(wake, at)))
-            return True
         next_at = None if at is None else Mono(at)
-        self._rest(RestAsked(self._name, backlog.next_due_at, next_at, self._heard))
-        return True
+        if self._wakes.arm(next_at, mono, has_work=has_work):
+            self._rest(RestAsked(self._name, backlog.next_due_at, next_at, self._heard))
 
     # --- facts of its tasks -------------------------------------------------------------------
 
@@ -414,6 +355,7 @@ class GateActor(LoopActor):
     ) -> None:
         """See to what waits now: the task itself, its successor, the next of its order key."""
         wall = self._ports.clock.wall()
+        self._backlog.remove(task.id)  # what is known of it is older
         if task.state == "waiting":
             self._offer(Waiting(task, number), position, wall)
         elif task.submitted.order_key:
@@ -458,58 +400,17 @@ class GateActor(LoopActor):
         self._backlog.remove(given.task)
         self._idle.command(given)
 
-    def _decided(self, decided: TaskDecided | SeriesDecided) -> None:
-        """Told by `IdleTasks` in log order."""
-        tell(self.actor_ref, decided)
+    def _own_appended(self, committed: bool) -> None:
+        """Told by the journal, in log order with the ends of attempts."""
+        tell(self.actor_ref, OwnAppended(committed))
 
-    def _own_next(self, wall: Wall) -> None:
-        """What follows by rule, then what a person asked for; one append at a time."""
-        gate = self._live_gate()
-        if not self._own and is_calm(gate):
-            return
-        mono = self._ports.clock.mono()
-        backlog = self._backlog.peek(wall) is not None
-        seen = Seen(backlog, self._last_error, self._ports.rng.uniform())
-        events = react(gate, mono, wall, seen)
-        if events:
-            self._append_own(events, None)
-            return
-        while self._own and self._own_pending is None:
-            command, answer = self._own.popleft()
-            decided = decide(gate, command, mono, wall, backlog=backlog)
-            if isinstance(decided, Rejected):
-                answer(decided)
-            elif not decided:
-                answer(GateDone(gate))
-            else:
-                self._append_own(decided, answer)
-
-    def _append_own(self, events: tuple[GateEvent, ...], answer: AnswerTo | None) -> None:
-        """Nothing starts until the gate's own events are durable."""
-        self._own_pending = (events, answer)
-        write = Write(gate_stream(self._name), self._live_gate().version, events)
-        own = self.actor_ref
-
-        def replied(result: AppendResult | Refused) -> None:
-            tell(own, OwnAppended(isinstance(result, Committed)))
-
-        self._ports.journal.append(Entry(Append((write,)), "control", replied))
-
-    def _own_appended(self, *, committed: bool) -> None:
+    def _take_own(self, *, committed: bool) -> None:
         assert committed, "another writer of the gate's stream"
-        assert self._own_pending is not None
-        events, answer = self._own_pending
-        self._own_pending = None
-        gate = self._live_gate()
-        for event in events:
-            gate = evolve(gate, event, self._name)
-        self._gate = gate
+        self._gate = gate = self._stream.after_append(self._live_gate())
         self._line.concurrency = gate.settings.limits.concurrency
         self._backlog.set_aging(gate.settings.aging_ns)
         assert self._line.pacer is not None
         self._line.pacer.change(paces(gate))
-        if answer is not None:
-            answer(GateDone(gate))
 
     # --- questions, answered on the loop ------------------------------------------------------
 
@@ -525,7 +426,7 @@ class GateActor(LoopActor):
     @property
     def is_settled(self) -> bool:
         """Whether none of the gate's own events is on its way to the log."""
-        return self._own_pending is None
+        return self._stream.is_settled
 
     @property
     def waits(self) -> Wait | None:
@@ -548,27 +449,3 @@ def _started(task: Task, grant: Grant, wall: Wall, stopped: int) -> AttemptStart
         stopped_ns=stopped,
         probe=grant.probe,
     )
-
-
-def _folded(snapshot: GateSnapshot, name: GateName) -> Gate:
-    events: list[tuple[int, GateEvent]] = []
-    for record in snapshot.events:
-        assert isinstance(record.event, GateEvent)
-        events.append((record.position, record.event))
-    return restore(name, tuple(events), traffic_of(snapshot.traffic))
-
-
-def traffic_of(traffic: GateTraffic) -> Traffic:
-    """The index's counts as the model takes them."""
-    return Traffic(
-        in_flight=len(traffic.open),
-        tats=traffic.last_tats,
-        tats_position=traffic.last_start_position,
-        failures_in_row=traffic.failures_in_row,
-        buckets=tuple(Bucket(b.second, b.ended, b.failed) for b in traffic.buckets),
-        throttled_until=traffic.throttled_until,
-    )
-
-
-def _waiting(row: WaitingTask) -> Waiting:
-    return Waiting(fold(row.row.task, cast("tuple[TaskEvent, ...]", row.events)), row.row.number)

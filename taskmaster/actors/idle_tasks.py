@@ -111,8 +111,10 @@ class IdleTasks:
             self._decide(task.id, lambda now, _series: _timed_out(now, self._now(), stopped_ns))
             return True
         occurrence = task.occurrence
-        if occurrence is None or task.sends or occurrence.next_at is None:
+        if occurrence is None or task.sends or task.followed or occurrence.next_at is None:
             return False
+        if task.due_at != occurrence.nominal_at:
+            return False  # a person has said when it runs
         if wall < occurrence.next_at or task.id in self._current:
             self._current.discard(task.id)
             return False

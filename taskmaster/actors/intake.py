@@ -6,7 +6,7 @@ stream only; whatever exists already has a writer, to which commands are told.
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
@@ -55,6 +55,10 @@ from taskmaster.model.series import Series, SeriesCommand, decide_creation
 from taskmaster.model.submission import SubmitTask, decide_submission
 from taskmaster.model.task import Task, TaskCommand, fold
 
+T = TypeVar("T")
+
+ANSWER_S = 30
+"""A command is answered within so many seconds."""
 BACKLOG_AGE_NS = SECOND
 """How old the count may be that `max_backlog` is compared with."""
 
@@ -133,7 +137,7 @@ class Intake:
             return Rejected("not_found", "id", "there is no such task", "see `task list`")
         future: asyncio.Future[CommandAnswer] = asyncio.get_running_loop().create_future()
         self._tell(row.gate, CommandGiven(task_id, command, _answering(future)))
-        return await future
+        return await _in_time(future)
 
     async def gate_command(self, gate: GateName, command: GateCommand) -> GateDone | Rejected:
         """Tell a gate, or open it where it does not exist."""
@@ -146,7 +150,7 @@ class Intake:
                 return opened
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._tell(gate, GateCommandGiven(command, _answering(future)))
-        done = await future
+        done = await _in_time(future)
         if isinstance(done, GateDone):
             self._learn(done)
         return done
@@ -216,7 +220,16 @@ class Intake:
             return Rejected("not_found", "series", "there is no such series", "see `series list`")
         future: asyncio.Future[Series | Rejected] = asyncio.get_running_loop().create_future()
         self._tell(row.gate, SeriesCommandGiven(name, command, _answering(future)))
-        return await future
+        return await _in_time(future)
+
+
+async def _in_time(future: "asyncio.Future[T]") -> T | Rejected:
+    """An answer, or that there was none: a gate that crashed loses the command it was given."""
+    try:
+        async with asyncio.timeout(ANSWER_S):
+            return await future
+    except TimeoutError:
+        return Rejected("unavailable", "", "the gate gave no answer in time", "look, and try again")
 
 
 def _answering(future: "asyncio.Future[Any]") -> Any:
@@ -311,6 +324,7 @@ class _Submissions:
                 due_at=submitted.due_at,
                 gate=submitted.gate,
                 version=FIRST,
+                expires_at=submitted.expires_at,
             )
             item = (Waiting(task, result.position), result.position)
             self._came.setdefault(submitted.gate, []).append(item)

@@ -84,6 +84,14 @@ class TaskActor(LoopActor):
         self._result: AttemptSucceeded | AttemptFailed | AttemptVoided | None = None
         self._later: list[CommandGiven] = []
 
+    def on_stop(self) -> None:
+        """Commands that came too late for this attempt are the gate's."""
+        waiting = [envelope.message for envelope in self.inbox.mail]
+        for given in (*self._later, *waiting):
+            if isinstance(given, CommandGiven):
+                self._line.tell(given)
+        self._later.clear()
+
     # --- the steps, in order ------------------------------------------------------------------
 
     def on_start(self) -> None:
@@ -117,10 +125,8 @@ class TaskActor(LoopActor):
         self._appending = False
         if not isinstance(result, Committed):
             assert isinstance(result, VersionConflict)
-            for given in self._later:
-                self._line.tell(given)
             self._line.tell(StartLost(self._task.id))
-            self.stop()
+            self._stop()
             return
         self._task = evolve(self._task, self._started)
         self._flight.committed_at = result.position
@@ -230,9 +236,6 @@ class TaskActor(LoopActor):
             self._end()
             return
         self._task = ended.task
-        for given in self._later:
-            self._line.tell(given)
-        self._later.clear()
         self._stop()
 
     # --- commands while it is in flight -------------------------------------------------------

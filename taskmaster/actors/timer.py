@@ -9,9 +9,11 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 
 from taskmaster.actors.ports import Clock
-from taskmaster.events.types import SECOND, GateName, Mono, Wall
+from taskmaster.events.types import MINUTE, SECOND, GateName, Mono, Wall
 
 LOOK_NS = 5 * SECOND
+IDLE_NS = MINUTE
+"""A gate with nothing to do for this long is put to rest."""
 
 
 class Timer:
@@ -103,3 +105,31 @@ class Timer:
         self._offset = offset
         for gate, due_at in list(self._wall.items()):
             self._set(gate, Mono(due_at - offset))
+
+
+class Wakes:
+    """When one gate must be looked at again, and when it may rest."""
+
+    def __init__(self, timer: Timer, gate: GateName) -> None:
+        """Set the entry of `gate`."""
+        self._timer = timer
+        self._gate = gate
+        self._idle_since: Mono | None = None
+
+    def arm(self, at: Mono | None, now: Mono, *, has_work: bool) -> bool:
+        """Wake the gate at `at`, or not at all; True when it has been idle for so long that it
+        may rest."""
+        if has_work or (at is not None and at <= now + IDLE_NS):
+            self._idle_since = None
+            if at is None:
+                self._timer.forget(self._gate)
+            else:
+                self._timer.wake_at(self._gate, at)
+            return False
+        if self._idle_since is None:
+            self._idle_since = now
+        rest_at = Mono(self._idle_since + IDLE_NS)
+        if now >= rest_at:
+            return True
+        self._timer.wake_at(self._gate, rest_at)
+        return False

@@ -260,7 +260,9 @@ class _Batch:
     def _rescheduled(self, fact: Recorded, event: TaskRescheduled) -> None:
         task = self._moved(fact, event.at)
         nominal_at = task.nominal_at if event.occurrence is None else event.occurrence.nominal_at
-        self._put(replace(task, due_at=event.due_at, nominal_at=nominal_at))
+        expires_at = event.expires_at if event.expires_at is not None else task.expires_at
+        moved = replace(task, due_at=event.due_at, nominal_at=nominal_at, expires_at=expires_at)
+        self._put(moved)
 
     def _revived(self, fact: Recorded, event: TaskRevived) -> None:
         task = replace(self._moved(fact, event.at), state=WAITING, due_at=event.due_at)

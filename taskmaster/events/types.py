@@ -220,11 +220,13 @@ class AttemptFailed(Event, frozen=True, kw_only=True):
 
 
 class TaskRescheduled(Event, frozen=True, kw_only=True):
-    """A task that waits got another due time; by catch-up, another nominal time too."""
+    """A task that waits got another due time; by catch-up, another nominal time and the
+    `expires_at` that belongs to it."""
 
     gate: GateName
     due_at: Wall
     occurrence: Occurrence | None = None
+    expires_at: Wall | None = None
 
 
 class TaskCancelled(Event, frozen=True, kw_only=True):

@@ -187,7 +187,6 @@ def submitted_occurrence(
     one task.
     """
     template = series.rules.template
-    expires_at = template.expires_at
     return TaskSubmitted(
         at=now,
         gate=series.rules.gate,
@@ -195,7 +194,7 @@ def submitted_occurrence(
         due_at=due_at,
         retry=template.retry,
         timeout_ns=template.timeout_ns,
-        expires_at=None if expires_at is None else Wall(due_at + expires_at - template.due_at),
+        expires_at=_expires_at(series.rules, due_at),
         idempotent=template.idempotent,
         priority=template.priority,
         fair_key=template.fair_key,
@@ -301,8 +300,17 @@ def catch_up(series: Series, occurrence: Occurrence, now: Wall) -> CatchUpDecisi
         gate=rules.gate,
         due_at=taken.nominal_at,
         occurrence=_occurrence(series, occurrence.number, taken.nominal_at),
+        expires_at=_expires_at(rules, taken.nominal_at),
     )
     return CatchUpDecision((moved,), _skips(rules, taken.skipped, now, "missed"))
+
+
+def _expires_at(rules: SeriesRules, due_at: Wall) -> Wall | None:
+    """The template's `expires_at` counts from its `due_at`."""
+    template = rules.template
+    if template.expires_at is None:
+        return None
+    return Wall(due_at + template.expires_at - template.due_at)
 
 
 def _times(series: Series, nominal_at: Wall) -> Times:

@@ -51,7 +51,7 @@ TaskStateName = Literal[
 class Task(Struct, frozen=True):
     """A task's state. `sends` counts starts less voided ones, `used` those that count as attempts.
 
-    `first_started_at` is when `max_elapsed` began, `first_stopped_ns` how long the gate had been
+    `followed`: it ended once, so that its successor was asked for. `first_started_at` is when `max_elapsed` began, `first_stopped_ns` how long the gate had been
     stopped by then.
     """
 
@@ -62,6 +62,7 @@ class Task(Struct, frozen=True):
     version: Version = NEW
     state: StoredState = "waiting"
     occurrence: Occurrence | None = None
+    expires_at: Wall | None = None
     starts: int = 0
     sends: int = 0
     used: int = 0
@@ -69,6 +70,7 @@ class Task(Struct, frozen=True):
     first_stopped_ns: int = 0
     probing: bool = False
     cancel_requested: bool = False
+    followed: bool = False
     ended_at: Wall | None = None
     reason: EndReason = ""
 
@@ -84,6 +86,7 @@ def fold(task_id: TaskId, events: tuple[TaskEvent, ...]) -> Task:
         gate=first.gate,
         version=Version(1),
         occurrence=first.occurrence,
+        expires_at=first.expires_at,
     )
     for event in events[1:]:
         task = evolve(task, event)
@@ -116,7 +119,14 @@ def evolve(task: Task, event: TaskEvent) -> Task:
             return _failed(replace(task, version=version), event)
         case TaskRescheduled():
             occurrence = event.occurrence or task.occurrence
-            return replace(task, version=version, due_at=event.due_at, occurrence=occurrence)
+            expires_at = event.expires_at if event.expires_at is not None else task.expires_at
+            return replace(
+                task,
+                version=version,
+                due_at=event.due_at,
+                occurrence=occurrence,
+                expires_at=expires_at,
+            )
         case CancelRequested():
             return replace(task, version=version, cancel_requested=True)
         case TaskCancelled():
@@ -141,6 +151,7 @@ def evolve(task: Task, event: TaskEvent) -> Task:
                 first_started_at=None,
                 first_stopped_ns=0,
                 cancel_requested=False,
+                followed=task.followed or task.state in FINAL,
                 ended_at=None,
                 reason="",
             )
@@ -182,7 +193,7 @@ def may_resend(task: Task) -> bool:
 
 def end_before_start(task: Task, now: Wall, stopped_ns: int) -> TaskExpired | TaskDied | None:
     """The end of a task whose time was used up while it waited, or None: it may start."""
-    expires_at = task.submitted.expires_at
+    expires_at = task.expires_at
     if expires_at is not None and now >= expires_at:
         return TaskExpired(at=now, gate=task.gate)
     if _elapsed_ns(task, now, stopped_ns) > task.submitted.retry.max_elapsed_ns:
@@ -317,7 +328,7 @@ def _what_next(
         return "uncertain", ""
     if task.used + (1 if used else 0) >= rules.retry.max_attempts:
         return "dead", "poison" if verdict.outcome == "crashed" else "attempts"
-    if rules.expires_at is not None and moment.wall + wait_ns >= rules.expires_at:
+    if task.expires_at is not None and moment.wall + wait_ns >= task.expires_at:
         return "expired", "deadline"
     elapsed = _elapsed_ns(task, moment.wall, moment.stopped_ns) + wait_ns
     if elapsed > rules.retry.max_elapsed_ns:
@@ -367,7 +378,7 @@ def decide(task: Task, command: TaskCommand, now: Wall) -> tuple[TaskEvent, ...]
                 return (CancelRequested(at=now, cause=cause, gate=task.gate),)
             return ()
         case RescheduleTask(due_at=due_at, cause=cause):
-            expires_at = task.submitted.expires_at
+            expires_at = task.expires_at
             if expires_at is not None and due_at >= expires_at:
                 return invalid("due_at", "due_at is not before expires_at", "give an earlier time")
             return _moved(task, due_at, now, cause, "rescheduled")
@@ -382,7 +393,7 @@ def decide(task: Task, command: TaskCommand, now: Wall) -> tuple[TaskEvent, ...]
                 return Rejected(
                     "conflict", "id", "the task has succeeded", "submit it anew to send it again"
                 )
-            expires_at = task.submitted.expires_at
+            expires_at = task.expires_at
             if expires_at is not None and now >= expires_at:
                 return Rejected(
                     "conflict", "id", "the task's expires_at has passed", "submit it anew"

@@ -6,8 +6,8 @@ from typing import Any
 
 from msgspec.structs import asdict
 
-from taskmaster.actors.gate import traffic_of
 from taskmaster.actors.ending import task_of
+from taskmaster.actors.gate_stream import folded_gate
 from taskmaster.actors.intake import Accepted, Replayed
 from taskmaster.actors.node import Node
 from taskmaster.events.log import TaskFilter
@@ -17,7 +17,6 @@ from taskmaster.events.types import (
     SECOND,
     Cause,
     Every,
-    GateEvent,
     GateName,
     GateSettings,
     Limits,
@@ -31,7 +30,6 @@ from taskmaster.events.types import (
     Wall,
 )
 from taskmaster.model.control import PauseGate, ResumeGate, SetGate
-from taskmaster.model.gate import Gate, restore
 from taskmaster.model.submission import SubmitTask
 from taskmaster.model.task import CancelTask, RescheduleTask, RunTask
 from tests.simulation.checks import Broken, Durability, Lifetimes, Windows
@@ -48,7 +46,9 @@ def settings_of(rng: random.Random) -> dict[str, GateSettings]:
     return {
         "slots": GateSettings(limits=Limits(concurrency=rng.choice((1, 3, 8))), recovery=QUICK),
         "rate": GateSettings(
-            limits=Limits(concurrency=64, rates=(Rate(rng.choice((2.0, 10.0, 40.0)), SECOND, burst),)),
+            limits=Limits(
+                concurrency=64, rates=(Rate(rng.choice((2.0, 10.0, 40.0)), SECOND, burst),)
+            ),
             recovery=QUICK,
         ),
         "both": GateSettings(
@@ -128,8 +128,10 @@ class _Plan:
             at=Wall(0), gate=GateName("slots"), request=Request("http://x/s"), due_at=Wall(0)
         )
         rules = SeriesRules(
-            gate=GateName("slots"), schedule=Every(self.rng.randrange(1, 4) * SECOND),
-            template=template, catch_up=self.rng.choice(("one", "none", "all")),
+            gate=GateName("slots"),
+            schedule=Every(self.rng.randrange(1, 4) * SECOND),
+            template=template,
+            catch_up=self.rng.choice(("one", "none", "all")),
         )
         made = await node.intake.create_series(SeriesName("s"), rules, CAUSE, None)
         if hasattr(made, "rules") or getattr(made, "code", "") == "conflict":
@@ -189,9 +191,7 @@ def open_tasks(world: World) -> list[str]:
     """Acknowledged tasks that have not ended, are not held as uncertain, and do not wait behind
     one of their order key that is."""
     reader = world.store.reader()
-    rows = reader.task_rows(
-        TaskFilter(states=("waiting", "in_flight", "uncertain")), limit=1_000
-    )
+    rows = reader.task_rows(TaskFilter(states=("waiting", "in_flight", "uncertain")), limit=1_000)
     held_keys = {(row.gate, row.order_key) for row in rows if row.state == "uncertain"}
     return [
         row.task
@@ -202,24 +202,17 @@ def open_tasks(world: World) -> list[str]:
     ]
 
 
-def folded_gate(world: World, name: str) -> Gate:
-    """A gate as the log has it."""
-    snapshot = world.store.reader().gate_snapshot(GateName(name))
-    events: list[tuple[int, GateEvent]] = []
-    for record in snapshot.events:
-        assert isinstance(record.event, GateEvent)
-        events.append((record.position, record.event))
-    return restore(GateName(name), tuple(events), traffic_of(snapshot.traffic))
-
-
 def check_live(world: World, node: Node) -> None:
     """Live state equals the fold, for every gate with a living actor at rest."""
     for name in GATES:
         actor = node.gates.live(GateName(name))
         if actor is None or actor.gate is None or actor.gate.in_flight or not actor.is_settled:
             continue
-        live, fold = asdict(actor.gate), asdict(folded_gate(world, name))
-        different = {field: (live[field], fold[field]) for field in live if live[field] != fold[field]}
+        snapshot = world.store.reader().gate_snapshot(GateName(name))
+        live, fold = asdict(actor.gate), asdict(folded_gate(snapshot, GateName(name)))
+        different = {
+            field: (live[field], fold[field]) for field in live if live[field] != fold[field]
+        }
         if different:
             raise Broken(f"gate {name}: live and fold differ in {different}")
 

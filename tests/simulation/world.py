@@ -303,9 +303,9 @@ class World:
 def _abandon(loop: SimulatedLoop) -> None:
     """Drop a loop with all that runs on it, without letting any of it run again."""
     for task in asyncio.all_tasks(loop):
-        task._log_destroy_pending = False  # pyright: ignore  # noqa: SLF001
-    loop._ready.clear()  # pyright: ignore  # noqa: SLF001
-    loop._scheduled.clear()  # pyright: ignore  # noqa: SLF001
+        task._log_destroy_pending = False  # pyright: ignore
+    loop._ready.clear()  # pyright: ignore
+    loop._scheduled.clear()  # pyright: ignore
     loop.close()
 
 

@@ -1,0 +1,105 @@
+"""A gate's own stream: read it with its traffic, and write it, one append at a time.
+
+Rules of residence: what follows by rule and what a person asked for is decided by the model; here
+is only that both are appended in turn, and that nothing starts before they are durable.
+"""
+
+from collections import deque
+from collections.abc import Callable
+
+from taskmaster.actors.journal import Entry, Refused
+from taskmaster.actors.line import Ports
+from taskmaster.actors.messages import AnswerTo, GateDone
+from taskmaster.events.log import Append, AppendResult, Committed, GateSnapshot, GateTraffic, Write
+from taskmaster.events.types import GateEvent, GateName, Wall, gate_stream
+from taskmaster.model.control import GateCommand, decide
+from taskmaster.model.gate import Bucket, Gate, Traffic, evolve, is_calm, restore
+from taskmaster.model.recovery import Seen, react
+from taskmaster.model.rejected import Rejected
+
+
+def folded_gate(snapshot: GateSnapshot, name: GateName) -> Gate:
+    """The gate as the log has it."""
+    events: list[tuple[int, GateEvent]] = []
+    for record in snapshot.events:
+        assert isinstance(record.event, GateEvent)
+        events.append((record.position, record.event))
+    return restore(name, tuple(events), _traffic(snapshot.traffic))
+
+
+def _traffic(traffic: GateTraffic) -> Traffic:
+    return Traffic(
+        in_flight=len(traffic.open),
+        tats=traffic.last_tats,
+        tats_position=traffic.last_start_position,
+        failures_in_row=traffic.failures_in_row,
+        buckets=tuple(Bucket(b.second, b.ended, b.failed) for b in traffic.buckets),
+        throttled_until=traffic.throttled_until,
+    )
+
+
+class GateStream:
+    """Belongs to one gate actor, the one writer of the stream."""
+
+    def __init__(self, ports: Ports, appended: Callable[[bool], None]) -> None:
+        """`appended` tells the gate's actor, in log order, whether its events are durable."""
+        self._ports = ports
+        self._appended = appended
+        self._commands: deque[tuple[GateCommand, AnswerTo]] = deque()
+        self._pending: tuple[tuple[GateEvent, ...], AnswerTo | None] | None = None
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is on its way to the log."""
+        return self._pending is None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is on its way and nobody waits."""
+        return self._pending is None and not self._commands
+
+    def ask(self, command: GateCommand, answer: AnswerTo) -> None:
+        """Decide a command in its turn."""
+        self._commands.append((command, answer))
+
+    def go_on(self, gate: Gate, wall: Wall, *, backlog: bool, error: str) -> None:
+        """Append what follows by rule, else what the next command decides."""
+        if self._pending is not None or (not self._commands and is_calm(gate)):
+            return
+        mono = self._ports.clock.mono()
+        events = react(gate, mono, wall, Seen(backlog, error, self._ports.rng.uniform()))
+        if events:
+            self.append(gate, events)
+            return
+        while self._commands and self._pending is None:
+            command, answer = self._commands.popleft()
+            decided = decide(gate, command, mono, wall, backlog=backlog)
+            if isinstance(decided, Rejected):
+                answer(decided)
+            elif not decided:
+                answer(GateDone(gate))
+            else:
+                self.append(gate, decided, answer)
+
+    def append(
+        self, gate: Gate, events: tuple[GateEvent, ...], answer: AnswerTo | None = None
+    ) -> None:
+        """Append events decided on `gate`."""
+        self._pending = (events, answer)
+        write = Write(gate_stream(gate.name), gate.version, events)
+
+        def replied(result: AppendResult | Refused) -> None:
+            self._appended(isinstance(result, Committed))
+
+        self._ports.journal.append(Entry(Append((write,)), "control", replied))
+
+    def after_append(self, gate: Gate) -> Gate:
+        """The gate after its events became durable; whoever asked for them is answered."""
+        assert self._pending is not None
+        events, answer = self._pending
+        self._pending = None
+        for event in events:
+            gate = evolve(gate, event, gate.name)
+        if answer is not None:
+            answer(GateDone(gate))
+        return gate
