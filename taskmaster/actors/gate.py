@@ -191,11 +191,12 @@ class GateActor(LoopActor):
         pacer = Pacer(self._ports.clock, paces(gate), sent)
         self._backlog = Backlog(gate.settings.aging_ns)
         self._idle = IdleTasks(self._ports, self.spawn, partial(tell, self.actor_ref))
-        for task_id in [t for t, f in self._line.tasks.running.items() if f.is_over]:
-            del self._line.tasks.running[task_id]  # its end was told to the incarnation before
-        for flight in self._line.tasks.running.values():
+        for task_id, flight in list(self._line.tasks.running.items()):
             if not flight.committed_at or flight.committed_at > snapshot.position:
                 gate = evolve_attempt(gate, flight.started)
+            if flight.is_over:  # its end was told to the incarnation before, or is in the stash
+                del self._line.tasks.running[task_id]
+                continue
             if not flight.committed_at or flight.held is not None:
                 pacer.granted()
         self._gate = gate
@@ -432,11 +433,6 @@ class GateActor(LoopActor):
     def waits(self) -> Wait | None:
         """Why the next eligible task does not start, or None: nothing is held back."""
         return self._waits
-
-    @property
-    def in_memory(self) -> int:
-        """How many waiting tasks lie in memory."""
-        return len(self._backlog) if self._gate is not None else 0
 
 
 def _started(task: Task, grant: Grant, wall: Wall, stopped: int) -> AttemptStarted:

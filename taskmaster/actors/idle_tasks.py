@@ -78,7 +78,7 @@ class IdleTasks:
         self,
         ports: Ports,
         spawn: Callable[[Coroutine[Any, Any, object]], None],
-        decided: Callable[[TaskDecided | SeriesDecided], None],
+        decided: Callable[[TaskDecided | SeriesDecided], object],
     ) -> None:
         """`spawn` runs a coroutine of the gate actor; `decided` tells it of each commit."""
         self._ports = ports

@@ -10,7 +10,7 @@ from typing import Any
 from starlette.routing import Router
 
 from taskmaster.actors.node import Node
-from taskmaster.api import gates, tasks
+from taskmaster.api import batch, gates, tasks
 from taskmaster.api.auth import Guard
 from taskmaster.api.context import Api
 from taskmaster.api.edge import Edge
@@ -19,7 +19,11 @@ from taskmaster.api.operations import Operation, routes
 from taskmaster.api.problems import stop
 from taskmaster.delivery.egress import Egress
 
-OPERATIONS: tuple[Operation, ...] = (*tasks.OPERATIONS, *gates.OPERATIONS)
+OPERATIONS: tuple[Operation, ...] = (
+    *tasks.OPERATIONS,
+    *batch.OPERATIONS,
+    *gates.OPERATIONS,
+)
 
 
 def make_app(

@@ -87,7 +87,11 @@ class AsyncClient:
 
     async def send(self, call: Call[T]) -> T:
         """Carry out any call of `taskmaster.client.calls`."""
-        return outcome.read(call, await self.answer(call))
+        return self.read(call, await self.answer(call))
+
+    def read(self, call: Call[T], answer: Answer) -> T:
+        """The result in an answer to a call."""
+        return outcome.read(call, answer)
 
     async def answer(self, call: Call[T]) -> Answer:
         """The server's own answer to a call, with retries, below 300."""

@@ -51,8 +51,8 @@ TaskStateName = Literal[
 class Task(Struct, frozen=True):
     """A task's state. `sends` counts starts less voided ones, `used` those that count as attempts.
 
-    `followed`: it ended once, so that its successor was asked for. `first_started_at` is when `max_elapsed` began, `first_stopped_ns` how long the gate had been
-    stopped by then.
+    `followed`: it ended once, so that its successor was asked for. `first_started_at` is when
+    `max_elapsed` began, `first_stopped_ns` how long the gate had been stopped by then.
     """
 
     id: TaskId
