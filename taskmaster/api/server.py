@@ -12,20 +12,20 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from pathlib import Path
-from typing import Any
 
 import structlog
 import uvicorn
 import uvloop
-from msgspec import Struct
 
 from taskmaster import __version__
 from taskmaster.actors.crash_switch import VARIABLE
 from taskmaster.actors.local import LocalNode
-from taskmaster.actors.node import IN_FLIGHT
 from taskmaster.actors.supervisor import Crashed, GaveUp, Incident, Restarted
+from taskmaster.api.app import make_app
+from taskmaster.api.auth import is_loopback, refuse_open_bind
+from taskmaster.api.keys import KeyRing, key_file
 from taskmaster.delivery.addresses import EgressRules
 from taskmaster.delivery.egress import Egress
 from taskmaster.delivery.headers import Signer
@@ -33,30 +33,16 @@ from taskmaster.delivery.httpx_sender import HttpxSender
 from taskmaster.delivery.reqwest_sender import ReqwestSender
 from taskmaster.delivery.sender import Sender
 from taskmaster.errors import StoreUnavailableError
-from taskmaster.events.types import GateName
+from taskmaster.events.types import SECOND, GateName
+from taskmaster.settings import Settings
 
 SWITCH_INTERVAL_S = 0.0005
 """Python's default of 5 ms lets a computing thread hold up a commit for half a second."""
+GC_THRESHOLDS = (50_000, 20, 100)
+"""Attempts make much garbage and no cycles: look for cycles less often than by default."""
 EXIT_STORE_UNKNOWN = 75
 """EX_TEMPFAIL: start it again."""
 EXIT_AT_ONCE = 130
-
-
-class ServeOptions(Struct, frozen=True):
-    """What a server needs to know; `signers` are kept by gate, `grace_s` bounds the drain."""
-
-    store: str
-    host: str = "127.0.0.1"
-    port: int = 8123
-    egress: EgressRules = EgressRules()
-    in_flight: int = IN_FLIGHT
-    sender: str = "reqwest"
-    signers: dict[GateName, tuple[Signer, ...]] = {}
-    grace_s: float = 30.0
-
-
-MakeApp = Callable[[LocalNode, Egress], Any]
-"""Makes the ASGI application that serves a node."""
 
 
 class _Uvicorn(uvicorn.Server):
@@ -67,16 +53,20 @@ class _Uvicorn(uvicorn.Server):
         yield
 
 
-def serve(options: ServeOptions, make_app: MakeApp) -> int:
+def serve(settings: Settings) -> int:
     """Serve until a signal; the exit code.
 
     Raises:
-        TaskMasterError: the store or the address cannot be used; nothing was started.
+        TaskMasterError: the store, the address or a setting cannot be used; nothing was started.
     """
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    listener = _listen(options.host, options.port)
+    gc.set_threshold(*GC_THRESHOLDS)
+    http = settings.http
+    ring = KeyRing(Path(http.keys_file) if http.keys_file else key_file(settings.store))
+    refuse_open_bind(http.host, ring)
+    listener = _listen(http.host, http.port)
     try:
-        return uvloop.run(_serve(options, make_app, listener))
+        return uvloop.run(_serve(settings, ring, listener))
     finally:
         listener.close()
 
@@ -102,9 +92,12 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-async def _serve(options: ServeOptions, make_app: MakeApp, listener: socket.socket) -> int:
+async def _serve(settings: Settings, ring: KeyRing, listener: socket.socket) -> int:
     log = structlog.get_logger()
-    egress = Egress(options.egress)
+    # a server that others cannot reach may be used to call what runs beside it
+    loopback = is_loopback(settings.http.host)
+    egress = Egress(EgressRules(allow=settings.networks, loopback=loopback))
+    signers = {GateName(gate): (Signer(key),) for gate, key in settings.signing.items()}
 
     def fatal(why: str) -> None:
         log.error("process_ended", error=why)
@@ -112,19 +105,26 @@ async def _serve(options: ServeOptions, make_app: MakeApp, listener: socket.sock
         os._exit(EXIT_STORE_UNKNOWN)
 
     local = LocalNode(
-        Path(options.store),
-        sender=make_sender(options.sender, egress),
+        Path(settings.store),
+        sender=make_sender(settings.delivery.sender, egress),
         software=__version__,
         fatal=fatal,
-        in_flight=options.in_flight,
-        signers=lambda gate: options.signers.get(gate, ()),
+        in_flight=settings.delivery.in_flight,
+        signers=lambda gate: signers.get(gate, ()),
         incident=_tell_log,
         crash_at=os.environ.get(VARIABLE, ""),
     )
     stopping = _on_signals()
     await local.node.start()
     config = uvicorn.Config(
-        make_app(local, egress),
+        make_app(
+            local.node,
+            egress=egress,
+            keys=ring,
+            store=settings.store,
+            software=__version__,
+            names=settings.http.names,
+        ),
         http="httptools",
         ws="none",
         lifespan="off",
@@ -146,7 +146,7 @@ async def _serve(options: ServeOptions, make_app: MakeApp, listener: socket.sock
     log.info("node_stopping", in_flight=local.node.slots.taken)
     server.should_exit = True
     await serving
-    await local.stop(options.grace_s)
+    await local.stop(settings.grace_ns / SECOND)
     return 0
 
 

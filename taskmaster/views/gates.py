@@ -11,11 +11,11 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from taskmaster.actors.gate import traffic_of
+from taskmaster.actors.gate_stream import folded_gate
 from taskmaster.actors.node import Node
 from taskmaster.events.log import GateRow
-from taskmaster.events.types import SECOND, GateEvent, GateName, Mono, Wall
-from taskmaster.model.gate import Gate, GateStateName, Ramping, Wait, WaitCause, restore
+from taskmaster.events.types import SECOND, GateName, Mono, Wall
+from taskmaster.model.gate import Gate, GateStateName, Ramping, Wait, WaitCause
 
 AT_ONCE = 32
 """Questions to the reader that a list has open at one time."""
@@ -113,8 +113,4 @@ async def _view(node: Node, row: GateRow) -> GateView:
 async def fold_gate(node: Node, gate: GateName) -> Gate:
     """A gate's state from the log, as its actor would restore it."""
     snapshot = await node.ports.reader.gate_snapshot(gate)
-    events: list[tuple[int, GateEvent]] = []
-    for record in snapshot.events:
-        assert isinstance(record.event, GateEvent)
-        events.append((record.position, record.event))
-    return restore(gate, tuple(events), traffic_of(snapshot.traffic))
+    return folded_gate(snapshot, gate)
