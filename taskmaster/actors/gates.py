@@ -52,7 +52,7 @@ class Unit:
 
     __slots__ = ("line", "routed", "supervisor")
 
-    def __init__(self, line: GateLine, supervisor: "pykka.ActorRef[Supervisor]") -> None:
+    def __init__(self, line: GateLine, supervisor: Supervisor) -> None:
         self.line = line
         self.supervisor = supervisor
         self.routed = 0
@@ -83,7 +83,7 @@ class GatesActor(LoopActor):
         """Stop the timer and every unit."""
         self.timer.stop()
         for unit in self._units.values():
-            unit.supervisor.stop(block=False)
+            unit.supervisor.actor_ref.stop(block=False)
 
     def on_receive(self, message: object) -> None:
         """Route mail, wake and rest gates."""
@@ -163,7 +163,7 @@ class GatesActor(LoopActor):
             silent_ns = silences.pop() if silences else 0
             return GateActor.start(line, self._ports, self.timer, self._rest_asked, silent_ns)
 
-        supervisor = Supervisor.start(
+        supervisor = Supervisor(
             f"gates/{gate}",
             (
                 ChildSpec("tasks", lambda: TasksActor.start(line, self._ports)),
@@ -176,12 +176,13 @@ class GatesActor(LoopActor):
             period_ns=UNIT_PERIOD_NS,
         )
         unit = self._units[gate] = Unit(line, supervisor)
+        ref = supervisor.launch()
         own = self.actor_ref
 
         def told(down: Down) -> None:
             tell(own, _UnitDown(gate, down))
 
-        watch(supervisor, told)
+        watch(ref, told)
         return unit
 
     def _task_crashed(self, gate: GateName, down: Down) -> None:
@@ -197,7 +198,7 @@ class GatesActor(LoopActor):
         if unit is None or unit.routed != asked.heard:
             return
         del self._units[asked.gate]
-        unit.supervisor.stop(block=False)
+        unit.supervisor.actor_ref.stop(block=False)
         if asked.next_due_at is not None:
             self._due[asked.gate] = asked.next_due_at
             self.timer.wake_when_due(asked.gate, asked.next_due_at)
@@ -207,7 +208,7 @@ class GatesActor(LoopActor):
     def _unit_down(self, gate: GateName, down: Down) -> None:
         """A unit gave up: the gate is left alone for a while, and no other gate notices."""
         unit = self._units.get(gate)
-        if unit is None or unit.supervisor is not down.actor:
+        if unit is None or unit.supervisor.actor_ref is not down.actor:
             return
         del self._units[gate]
         if self._ports.is_stopping:

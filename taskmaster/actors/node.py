@@ -18,6 +18,7 @@ from taskmaster.actors.line import JournalLine, Ports, Slots, Woken
 from taskmaster.actors.loop import Down, tell, watch
 from taskmaster.actors.ports import Clock, Ids, Rng
 from taskmaster.actors.supervisor import (
+    ChildInfo,
     ChildSpec,
     Crashed,
     GaveUp,
@@ -100,7 +101,7 @@ class Node:
         self._fatal = fatal
         self._incident = incident
         self._version = NEW
-        self._root: pykka.ActorRef[Supervisor] | None = None
+        self._root: Supervisor | None = None
         self._gates: GatesActor | None = None
         self._intake: Intake | None = None
 
@@ -119,7 +120,7 @@ class Node:
     async def start(self) -> None:
         """Open the log for work: nothing here is proportional to what waits."""
         clock, reader = self.ports.clock, self.ports.reader
-        self._root = Supervisor.start(
+        self._root = Supervisor(
             "node",
             (
                 ChildSpec("journal", self._start_journal),
@@ -130,7 +131,7 @@ class Node:
             strategy="rest_for_one",
             intensity=0,
         )
-        watch(self._root, self._root_down)
+        watch(self._root.launch(), self._root_down)
         settings = self.settings
         await self._record(
             NodeStarted(
@@ -159,7 +160,15 @@ class Node:
         await self._record(NodeStopped(at=self.ports.clock.wall()))
         assert self._root is not None
         root, self._root = self._root, None
-        await root.stop(block=False)
+        await root.actor_ref.stop(block=False)
+
+    def tree(self) -> list[ChildInfo]:
+        """The supervision tree as it stands: each part before its children."""
+        assert self._root is not None
+        infos = self._root.children()
+        for unit in self.gates.units.values():
+            infos.extend(unit.supervisor.children())
+        return infos
 
     def _start_journal(self) -> "pykka.ActorRef[Any]":
         ref = JournalActor.start(
