@@ -71,6 +71,11 @@ class Follow:
             await asyncio.sleep(ASK_EVERY_NS / SECOND)
 
     @property
+    def position(self) -> Position:
+        """How far the log was known to reach when somebody last waited or was told."""
+        return self._position
+
+    @property
     def waiting(self) -> int:
         """How many wait now."""
         return self._waiting
