@@ -3,9 +3,9 @@
 Rules of residence: shapes only. Instants are RFC 3339 in UTC, durations strings such as "15m".
 """
 
-from typing import Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from taskmaster.api.problems import Problem
 from taskmaster.model.gate import GateStateName, WaitCause
@@ -110,11 +110,15 @@ class HistoryEvent(Struct, frozen=True):
     cause: dict[str, str]
 
 
+Seconds = Annotated[Raw, Meta(extra_json_schema={"type": "number"})]
+"""Seconds to the nanosecond: a float of a long life could not hold them."""
+
+
 class WhyCause(Struct, frozen=True):
     """How long one cause held the task back."""
 
     cause: str
-    seconds: float
+    seconds: Seconds
 
 
 class TaskWhy(Struct, frozen=True):
@@ -124,7 +128,7 @@ class TaskWhy(Struct, frozen=True):
     id: str
     state: TaskStateName
     causes: tuple[WhyCause, ...]
-    total_seconds: float
+    total_seconds: Seconds
     now: str | None
 
 

@@ -7,14 +7,17 @@ from collections.abc import Collection
 from hashlib import blake2b
 from typing import Any
 
+import msgspec
 from starlette.routing import Router
 
 from taskmaster.actors.node import Node
-from taskmaster.api import batch, gates, tasks
+from taskmaster.api import batch, events, gates, ops, purge, series, tasks, why
 from taskmaster.api.auth import Guard
-from taskmaster.api.context import Api
+from taskmaster.api.context import Api, Documents
+from taskmaster.api.docs_page import docs_page
 from taskmaster.api.edge import Edge
 from taskmaster.api.keys import KeyRing
+from taskmaster.api.openapi import document
 from taskmaster.api.operations import Operation, routes
 from taskmaster.api.problems import stop
 from taskmaster.delivery.egress import Egress
@@ -23,6 +26,11 @@ OPERATIONS: tuple[Operation, ...] = (
     *tasks.OPERATIONS,
     *batch.OPERATIONS,
     *gates.OPERATIONS,
+    *purge.OPERATIONS,
+    *series.OPERATIONS,
+    *why.OPERATIONS,
+    *events.OPERATIONS,
+    *ops.OPERATIONS,
 )
 
 
@@ -39,7 +47,16 @@ def make_app(
 
     `store` is shown at /version, `names` are further hosts of a server without keys.
     """
-    api = Api(node, egress, store=store, software=software, secret=_secret(node))
+    described = document(OPERATIONS, software)
+    documents = Documents(msgspec.json.encode(described), docs_page(described))
+    api = Api(
+        node,
+        egress,
+        store=store,
+        software=software,
+        secret=_secret(node),
+        documents=documents,
+    )
     router = Router(
         routes(api, OPERATIONS),
         redirect_slashes=False,

@@ -256,7 +256,7 @@ class PauseIn(Struct, frozen=True, forbid_unknown_fields=True):
     reason: Reason = ""
 
 
-PurgeState = Literal["scheduled", "waiting", "uncertain"]
+PurgeState = Literal["scheduled", "waiting"]
 
 
 class PurgeIn(Struct, frozen=True, forbid_unknown_fields=True):

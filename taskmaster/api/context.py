@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 import msgspec
+from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -20,6 +21,7 @@ from taskmaster.delivery.egress import Egress
 from taskmaster.events.log import Reader
 from taskmaster.events.types import Cause, GateName, Mono, Wall
 from taskmaster.views.follow import Follow
+from taskmaster.views.metrics import Metrics
 
 ANSWER_WITHIN_S = 30.0
 """How long a gate or the store may take for one call."""
@@ -29,11 +31,25 @@ REQUEST_ID = "taskmaster.request_id"
 T = TypeVar("T")
 
 
+class Documents(Struct, frozen=True):
+    """What describes the API: made once."""
+
+    openapi: bytes
+    page: str
+
+
 class Api:
     """What routes share; one for each application."""
 
     def __init__(
-        self, node: Node, egress: Egress, *, store: str, software: str, secret: bytes
+        self,
+        node: Node,
+        egress: Egress,
+        *,
+        store: str,
+        software: str,
+        secret: bytes,
+        documents: Documents,
     ) -> None:
         """`store` and `software` are shown at /version; `secret` signs page tokens."""
         self.node = node
@@ -41,7 +57,10 @@ class Api:
         self.store = store
         self.software = software
         self.pager = Pager(secret)
+        self.documents = documents
         self.follow = Follow(node.ports.reader)
+        self.metrics = Metrics(node, software)
+        self.streams = 0  # callers who read the stream of events now
         self._locks: WeakValueDictionary[GateName, asyncio.Lock] = WeakValueDictionary()
 
     @property

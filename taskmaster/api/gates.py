@@ -100,7 +100,7 @@ def gate_out(api: Api, view: GateView) -> GateOut:
 async def read(api: Api, request: Request) -> Response:
     """One gate, with its version as ETag."""
     parameters(request)
-    view = await _view(api, gate_name(request))
+    view = await gate_view(api, gate_name(request))
     etag = _etag(view.row)
     wanted = request.headers.get("if-none-match")
     if wanted is not None and (wanted.strip() == "*" or etag in _etags(wanted)):
@@ -108,7 +108,12 @@ async def read(api: Api, request: Request) -> Response:
     return JsonResponse(gate_out(api, view), 200, {"ETag": etag})
 
 
-async def _view(api: Api, gate: GateName) -> GateView:
+async def gate_view(api: Api, gate: GateName) -> GateView:
+    """A gate as people ask about it.
+
+    Raises:
+        ProblemError: there is none.
+    """
     view = await within(view_gate(api.node, gate))
     if view is None:
         raise stop(
@@ -180,7 +185,7 @@ async def patch(api: Api, request: Request) -> Response:
         _refuse_unless_matched(request, row)
         stated = accepted(settings_of(body, row.settings if row else DEFAULTS))
         if row is None:
-            await _view(api, gate)  # there is none: say so
+            await gate_view(api, gate)  # there is none: say so
         because = cause(request, "SetGate", body.reason)
         command = SetGate(stated.settings, because)
         view = await _commanded(api, gate, command, has_short=stated.has_short)
@@ -201,7 +206,7 @@ async def _commanded(
     if isinstance(answer, Rejected):
         answer = in_body_terms(answer, has_short=has_short)
     raise_if_no(answer)
-    return await _view(api, gate)
+    return await gate_view(api, gate)
 
 
 def _etag(row: GateRow) -> str:
@@ -268,7 +273,7 @@ async def release(api: Api, request: Request) -> Response:
     """End a quarantine."""
     because = await _because(request, "ReleaseGate")
     gate = gate_name(request)
-    await _view(api, gate)
+    await gate_view(api, gate)
     api.node.gates.release(gate)  # first, for until then its unit takes no command
     return await _command(api, request, ReleaseGate(because))
 

@@ -40,7 +40,8 @@ class Reply(Struct, frozen=True):
 
 
 class Operation(Struct, frozen=True, kw_only=True):
-    """One method of one path. `codes` are the problems it can end with beside the usual ones."""
+    """One method of one path. `codes` are the problems it can end with beside the usual ones;
+    `is_open`: it is served without a key."""
 
     method: Method
     path: str
@@ -54,7 +55,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     body_media: tuple[str, ...] = ("application/json",)
     parameters: tuple[Parameter, ...] = ()
     codes: tuple[str, ...] = ()
-    open: bool = False
+    is_open: bool = False
 
 
 PAGING = (
@@ -77,11 +78,13 @@ PREFER_WAIT = Parameter(
 
 
 def routes(api: Api, operations: tuple[Operation, ...]) -> list[Route]:
-    """A route for each path, in the order of the table: literal paths come before patterns."""
+    """A route for each path, in the order of the table; `/v1/gates/{gate}`, which would match
+    `/v1/gates/a:pause` too, after all that do not end in a free part."""
     by_path: defaultdict[str, dict[str, Operation]] = defaultdict(dict)
     for operation in operations:
         by_path[operation.path][operation.method] = operation
-    return [Route(path, _dispatch(api, by_method)) for path, by_method in by_path.items()]
+    paths = sorted(by_path, key=lambda path: path.endswith("}"))
+    return [Route(path, _dispatch(api, by_path[path])) for path in paths]
 
 
 def _dispatch(api: Api, by_method: dict[str, Operation]) -> Any:

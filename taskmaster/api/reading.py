@@ -155,7 +155,7 @@ def _field_problem(steps: list[str], message: str, remedy: str) -> Problem:
 
 
 def _nearest(name: str, shape: object) -> str:
-    known = list(get_type_hints(shape)) if _is_struct(shape) else []
+    known = list(get_type_hints(shape)) if is_struct(shape) else []
     near = get_close_matches(name[:100].lower(), known, n=1, cutoff=0.6)
     if near:
         return f"did you mean {near[0]}"
@@ -189,7 +189,7 @@ def _walk(shape: object, steps: list[str]) -> tuple[object, str]:
     its last field."""
     described = ""
     for step in steps:
-        inner = next((one for one in _parts(shape) if _is_struct(one)), None)
+        inner = next((one for one in parts(shape) if is_struct(one)), None)
         if inner is None:
             continue
         hints = get_type_hints(inner, include_extras=True)
@@ -199,24 +199,25 @@ def _walk(shape: object, steps: list[str]) -> tuple[object, str]:
         described = next(
             (m.description for m in _metas(shape) if m.description is not None), described
         )
-    inner = next((one for one in _parts(shape) if _is_struct(one)), shape)
+    inner = next((one for one in parts(shape) if is_struct(one)), shape)
     return inner, described
 
 
-def _parts(shape: object) -> Iterator[object]:
+def parts(shape: object) -> Iterator[object]:
     """A type and all that it is made of."""
     yield shape
     if get_origin(shape) in (Annotated, Union, UnionType, tuple, list, dict):
         for one in get_args(shape):
             if not isinstance(one, Meta):
-                yield from _parts(one)
+                yield from parts(one)
 
 
 def _metas(shape: object) -> list[Meta]:
     return [one for one in get_args(shape) if isinstance(one, Meta)]
 
 
-def _is_struct(shape: object) -> bool:
+def is_struct(shape: object) -> bool:
+    """Whether a type is a struct."""
     return isinstance(shape, type) and issubclass(shape, Struct)
 
 

@@ -1,0 +1,141 @@
+"""From the JSON of a series to its rules, and the next runs of a schedule.
+
+Rules of residence: translation; what a schedule means is the model's. A template carries no
+instant of its own, so that the same JSON always makes the same rules.
+"""
+
+import asyncio
+
+from msgspec.structs import replace
+
+from taskmaster.api.answers import RunOut
+from taskmaster.api.bodies import PreviewIn, SeriesIn
+from taskmaster.api.submissions import duration, request_of, retry_of
+from taskmaster.delivery.egress import Egress
+from taskmaster.delivery.headers import rfc3339
+from taskmaster.events.types import (
+    BY_RULE,
+    SECOND,
+    After,
+    Cron,
+    Every,
+    Schedule,
+    SeriesRules,
+    TaskSubmitted,
+    Wall,
+)
+from taskmaster.model.recurrence import local_text, nominals, refuse_schedule
+from taskmaster.model.rejected import Rejected, invalid
+from taskmaster.model.submission import DEFAULT_RETRY, SubmitTask, decide_submission
+
+UTC = "UTC"
+RUNS_A_TURN = 25
+"""Runs reckoned before others have the loop: a rare cron expression takes a millisecond each."""
+NO_TIME = Wall(0)
+
+
+def rules_of(body: SeriesIn, egress: Egress, now: Wall) -> SeriesRules | Rejected:
+    """The rules that a body states, every field checked as for a task."""
+    schedule = schedule_of(body)
+    if isinstance(schedule, Rejected):
+        return schedule
+    if body.time_zone is not None and body.cron is None:
+        return invalid("time_zone", "time_zone is given without cron", "leave it out")
+    template = _template(body, egress, now)
+    if isinstance(template, Rejected):
+        return template
+    return SeriesRules(
+        gate=template.gate,
+        schedule=schedule,
+        template=template,
+        catch_up=body.catch_up,
+        catch_up_limit=body.catch_up_limit,
+        stop_on_failure=body.stop_on_failure,
+    )
+
+
+def schedule_of(body: SeriesIn | PreviewIn) -> Schedule | Rejected:
+    """The one schedule that a body states."""
+    stated = [name for name in ("every", "after", "cron") if getattr(body, name) is not None]
+    if len(stated) != 1:
+        given = " and ".join(stated) or "none"
+        message = f"one of every, after and cron is needed ({given} is given)"
+        return invalid(stated[1] if stated else "every", message, "give one of them")
+    zone = body.time_zone or UTC
+    schedule: Schedule
+    if body.cron is not None:
+        schedule = Cron(body.cron, zone)
+    else:
+        [field] = stated
+        period_ns = duration(field, getattr(body, field))
+        if isinstance(period_ns, Rejected):
+            return period_ns
+        schedule = Every(period_ns) if field == "every" else After(period_ns)
+    impossible = refuse_schedule(schedule) or refuse_schedule(Cron("* * * * *", zone))
+    if impossible is not None:
+        return invalid(impossible.field, impossible.message, impossible.remedy)
+    return schedule
+
+
+def _template(body: SeriesIn, egress: Egress, now: Wall) -> TaskSubmitted | Rejected:
+    found = request_of(body, egress)
+    if isinstance(found, Rejected):
+        return found
+    gate, request = found
+    timeout_ns: int | Rejected = 30 * SECOND
+    if body.timeout is not None:
+        timeout_ns = duration("timeout", body.timeout)
+        if isinstance(timeout_ns, Rejected):
+            return timeout_ns
+    retry = DEFAULT_RETRY if body.retry is None else retry_of(body.retry)
+    if isinstance(retry, Rejected):
+        return retry
+    expires_after_ns: int | Rejected = 0
+    if body.expires_after is not None:
+        expires_after_ns = duration("expires_after", body.expires_after)
+        if isinstance(expires_after_ns, Rejected):
+            return expires_after_ns
+    expires_at = None if body.expires_after is None else Wall(now + expires_after_ns)
+    wish = SubmitTask(
+        gate,
+        request,
+        due_at=now,
+        retry=retry,
+        timeout_ns=timeout_ns,
+        expires_at=expires_at,
+        idempotent=body.idempotent,
+        priority=body.priority,
+        fair_key=body.fair_key or "",
+        order_key=body.order_key or "",
+        labels=tuple(body.labels.items()) if body.labels else (),
+    )
+    decided = decide_submission(wish, BY_RULE, now)
+    if isinstance(decided, Rejected):
+        if decided.field == "expires_at":
+            return invalid("expires_after", "expires_after must be above 0", "give a duration")
+        return decided
+    return replace(
+        decided,
+        at=NO_TIME,
+        due_at=NO_TIME,
+        expires_at=None if expires_at is None else Wall(expires_after_ns),
+    )
+
+
+def zone_of(schedule: Schedule, wanted: str | None = None) -> str:
+    """In which zone runs are shown beside UTC."""
+    return schedule.time_zone if isinstance(schedule, Cron) else wanted or UTC
+
+
+async def next_runs(
+    schedule: Schedule, after: Wall, count: int, zone: str, *, first: Wall | None = None
+) -> tuple[RunOut, ...]:
+    """The next `count` runs after an instant, with `first` before them where it is given."""
+    runs = [] if first is None else [first]
+    while len(runs) < count:
+        more = nominals(schedule, runs[-1] if runs else after, min(RUNS_A_TURN, count - len(runs)))
+        if not more:
+            break
+        runs += more
+        await asyncio.sleep(0)
+    return tuple(RunOut(rfc3339(at), local_text(at, zone)) for at in runs)

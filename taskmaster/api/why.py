@@ -1,0 +1,117 @@
+"""Why a task, or what waits at a gate, has not run yet.
+
+Rules of residence: reads what the split needs (`views/why.py`) and says what holds now.
+"""
+
+from msgspec import Raw
+from starlette.requests import Request
+from starlette.responses import Response
+
+from taskmaster.api.answers import GateCause, GateWhy, TaskWhy, WhyCause
+from taskmaster.api.context import Api, JsonResponse, within
+from taskmaster.api.gates import gate_name, gate_view
+from taskmaster.api.operations import Operation, Reply
+from taskmaster.api.reading import parameters
+from taskmaster.api.tasks import task_events, task_records
+from taskmaster.events.types import SECOND, GateEvent, GateName, TaskId, Version, gate_stream
+from taskmaster.model.task import Task, fold, state_name
+from taskmaster.views.gates import view_gate
+from taskmaster.views.why import Standing, life_ns, split, standings
+
+STREAM_PAGE = 1_000
+MAX_PAGES = 100
+"""Of a gate's stream; what it went through after 100,000 events is not told apart any more."""
+BEHIND_OTHERS = "behind_others"
+
+
+async def why_task(api: Api, request: Request) -> Response:
+    """Where a task's time since submission went, adding up exactly."""
+    parameters(request)
+    task_id = TaskId(request.path_params["id"])
+    events = task_events(await task_records(api, task_id))
+    task = fold(task_id, events)
+    gate = await _standings(api, task.gate)
+    now = api.now()
+    parts = split(events, gate, now, mono_ahead_ns=api.mono() - now)
+    out = TaskWhy(
+        id=task_id,
+        state=state_name(task, now),
+        causes=tuple(WhyCause(part.cause, seconds(part.ns)) for part in parts),
+        total_seconds=seconds(life_ns(events, now)),
+        now=await _holding(api, task),
+    )
+    return JsonResponse(out)
+
+
+def seconds(ns: int) -> Raw:
+    """Nanoseconds as a JSON number of seconds, all nine digits."""
+    whole, rest = divmod(ns, SECOND)
+    return Raw(f"{whole}.{rest:09d}".encode())
+
+
+async def _standings(api: Api, gate: GateName) -> tuple[Standing, ...]:
+    events: list[GateEvent] = []
+    after = Version(0)
+    for _ in range(MAX_PAGES):
+        records = await within(api.reader.stream(gate_stream(gate), after=after, limit=STREAM_PAGE))
+        if not records:
+            break
+        events += (r.event for r in records if isinstance(r.event, GateEvent))
+        after = records[-1].version
+    return standings(events)
+
+
+async def _holding(api: Api, task: Task) -> str | None:
+    """What holds a task back at this moment, in the order of semantics 10."""
+    if task.state == "uncertain":
+        return "uncertain"
+    if task.state != "waiting":
+        return None
+    if task.due_at > api.now():
+        return "back_off" if task.used else "not_due"
+    view = await within(view_gate(api.node, task.gate))
+    row = await within(api.reader.task_row(task.id))
+    cause = view.held_by if view is not None else None
+    if cause in ("quarantined", "store_away", "paused", "throttled", "tripped", "probing"):
+        return cause
+    if row is not None and row.held:
+        return "order_key" if row.order_key else "series_paused"
+    return cause or BEHIND_OTHERS
+
+
+async def why_gate(api: Api, request: Request) -> Response:
+    """Why what waits at a gate waits."""
+    parameters(request)
+    view = await gate_view(api, gate_name(request))
+    waiting = view.row.counts.get("waiting", 0)
+    eligible = min(view.eligible, waiting)
+    causes: list[GateCause] = []
+    if waiting > eligible:
+        causes.append(GateCause("not_due", waiting - eligible))
+    if eligible:
+        causes.append(GateCause(view.held_by or BEHIND_OTHERS, eligible))
+    return JsonResponse(GateWhy(view.row.gate, eligible, tuple(causes)))
+
+
+OPERATIONS = (
+    Operation(
+        method="GET",
+        path="/v1/tasks/{id}/why",
+        answer=why_task,
+        name="why_task",
+        about="Why a task has not run yet: its time since submission by cause, adding up exactly.",
+        tag="tasks",
+        replies=(Reply(200, TaskWhy, "The causes."),),
+        codes=("not_found",),
+    ),
+    Operation(
+        method="GET",
+        path="/v1/gates/{gate}/why",
+        answer=why_gate,
+        name="why_gate",
+        about="Why what waits at a gate waits: how many tasks each cause holds back.",
+        tag="gates",
+        replies=(Reply(200, GateWhy, "The causes."),),
+        codes=("not_found",),
+    ),
+)
