@@ -14,7 +14,7 @@ from msgspec import Struct
 from taskmaster.actors.backlog import Waiting
 from taskmaster.actors.gate import GateActor
 from taskmaster.actors.line import GateLine, Ports
-from taskmaster.actors.loop import Down, LoopActor, tell, watch
+from taskmaster.actors.loop import Down, LoopActor, tell, tell_to_stop, watch
 from taskmaster.actors.messages import RestAsked, TasksCame
 from taskmaster.actors.supervisor import ChildSpec, Crashed, Incident, Supervisor
 from taskmaster.actors.task import TasksActor
@@ -83,7 +83,7 @@ class GatesActor(LoopActor):
         """Stop the timer and every unit."""
         self.timer.stop()
         for unit in self._units.values():
-            unit.supervisor.actor_ref.stop(block=False)
+            tell_to_stop(unit.supervisor.actor_ref)
 
     def on_receive(self, message: object) -> None:
         """Route mail, wake and rest gates."""
@@ -198,7 +198,7 @@ class GatesActor(LoopActor):
         if unit is None or unit.routed != asked.heard:
             return
         del self._units[asked.gate]
-        unit.supervisor.actor_ref.stop(block=False)
+        tell_to_stop(unit.supervisor.actor_ref)
         if asked.next_due_at is not None:
             self._due[asked.gate] = asked.next_due_at
             self.timer.wake_when_due(asked.gate, asked.next_due_at)

@@ -355,6 +355,19 @@ def watch(ref: "ActorRef[Any]", told: Callable[[Down], None]) -> None:
         life.watch(told)
 
 
+def tell_to_stop(ref: "ActorRef[Any]") -> None:
+    """Have an actor stop before it handles what waits in its inbox."""
+    tell(ref, _ActorStop())
+
+
+async def stop(ref: "ActorRef[Any]") -> None:
+    """Stop an actor and wait until it has ended."""
+    ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    watch(ref, lambda _down: ended.set_result(None))
+    tell_to_stop(ref)
+    await ended
+
+
 def mail_of(ref: "ActorRef[Any]") -> int:
     """How many messages wait in an actor's inbox."""
     inbox = ref.actor_inbox

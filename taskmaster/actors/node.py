@@ -15,7 +15,7 @@ from taskmaster.actors.gates import GatesActor, ToGate
 from taskmaster.actors.intake import Intake
 from taskmaster.actors.journal import Entry, JournalActor, Refused, StoreState
 from taskmaster.actors.line import JournalLine, Ports, Slots, Woken
-from taskmaster.actors.loop import Down, tell, watch
+from taskmaster.actors.loop import Down, stop, tell, watch
 from taskmaster.actors.ports import Clock, Ids, Rng
 from taskmaster.actors.supervisor import (
     ChildInfo,
@@ -160,7 +160,7 @@ class Node:
         await self._record(NodeStopped(at=self.ports.clock.wall()))
         assert self._root is not None
         root, self._root = self._root, None
-        await root.actor_ref.stop(block=False)
+        await stop(root.actor_ref)
 
     def tree(self) -> list[ChildInfo]:
         """The supervision tree as it stands: each part before its children."""

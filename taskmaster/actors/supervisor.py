@@ -12,7 +12,7 @@ from typing import Any, Literal
 from msgspec import Struct
 from pykka import ActorRef
 
-from taskmaster.actors.loop import Down, LoopActor, mail_of, tell, watch
+from taskmaster.actors.loop import Down, LoopActor, mail_of, tell, tell_to_stop, watch
 
 Restart = Literal["permanent", "transient", "temporary"]
 Strategy = Literal["one_for_one", "rest_for_one"]
@@ -253,5 +253,5 @@ class Supervisor(LoopActor):
         """Ask a child to stop; its end is not an incident any more."""
         child.incarnation += 1
         if child.ref is not None and child.ref.is_alive():
-            child.ref.stop(block=False)
+            tell_to_stop(child.ref)
         child.ref = None

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from taskmaster.actors.ending import Ending, ending, read_series
 from taskmaster.actors.journal import Entry, Lane, Refused, Reply
 from taskmaster.actors.line import Flight, GateLine, Ports
-from taskmaster.actors.loop import Down, LoopActor, tell
+from taskmaster.actors.loop import Down, LoopActor, tell, tell_to_stop
 from taskmaster.actors.messages import (
     AnswerTo,
     AttemptEnded,
@@ -379,7 +379,7 @@ class TasksActor(LoopActor):
         """Stop all that is in flight; what was open is uncertain, as the log says."""
         for flight in list(self._running.values()):
             if flight.ref is not None and not flight.is_over:
-                flight.ref.stop(block=False)
+                tell_to_stop(flight.ref)
 
     def on_receive(self, message: object) -> None:
         """Nobody tells it anything: starts are calls, ends are watched."""
