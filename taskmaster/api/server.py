@@ -26,6 +26,7 @@ from taskmaster.actors.supervisor import Crashed, GaveUp, Incident, Restarted
 from taskmaster.api.app import make_app
 from taskmaster.api.auth import is_loopback, refuse_open_bind
 from taskmaster.api.keys import KeyRing, key_file
+from taskmaster.api.logs import set_up_logs
 from taskmaster.delivery.addresses import EgressRules
 from taskmaster.delivery.egress import Egress
 from taskmaster.delivery.headers import Signer
@@ -59,6 +60,7 @@ def serve(settings: Settings) -> int:
     Raises:
         TaskMasterError: the store, the address or a setting cannot be used; nothing was started.
     """
+    set_up_logs(settings.log.level, settings.log.format)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     gc.set_threshold(*GC_THRESHOLDS)
     http = settings.http

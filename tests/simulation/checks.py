@@ -21,7 +21,7 @@ from taskmaster.events.types import (
 )
 
 
-class Broken(AssertionError):
+class Broken(AssertionError):  # noqa: N818  # the word of the tests
     """A promise was broken."""
 
 

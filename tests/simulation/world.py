@@ -18,7 +18,6 @@ from taskmaster.delivery.sender import Outbound
 from taskmaster.events.log import Append, BatchResult, NotStored, Reader, Unknown
 from taskmaster.events.sqlite import SQLiteStore
 from taskmaster.events.types import (
-    MILLISECOND,
     SECOND,
     AttemptStarted,
     Epoch,
@@ -307,6 +306,3 @@ def _abandon(loop: SimulatedLoop) -> None:
     loop._ready.clear()  # pyright: ignore
     loop._scheduled.clear()  # pyright: ignore
     loop.close()
-
-
-MS = MILLISECOND
