@@ -4,7 +4,7 @@ Rules of residence: references and small questions about one request; no route.
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
@@ -19,7 +19,7 @@ from taskmaster.api.problems import ProblemError, problem, raise_if_no, retry_he
 from taskmaster.api.submissions import refuse_reason
 from taskmaster.delivery.egress import Egress
 from taskmaster.events.log import Reader
-from taskmaster.events.types import Cause, GateName, Mono, Wall
+from taskmaster.events.types import AnyEvent, Cause, GateName, Mono, Position, Wall
 from taskmaster.views.follow import Follow
 from taskmaster.views.metrics import Metrics
 
@@ -62,6 +62,12 @@ class Api:
         self.metrics = Metrics(node, software)
         self.streams = 0  # callers who read the stream of events now
         self._locks: WeakValueDictionary[GateName, asyncio.Lock] = WeakValueDictionary()
+
+    def committed(self, position: Position, events: Iterable[AnyEvent]) -> None:
+        """For the node to call after each commit: the newest position, and what was committed in
+        log order. Wakes whoever follows the log, and counts for the metrics."""
+        self.follow.committed(position)
+        self.metrics.counters.committed(events)
 
     @property
     def reader(self) -> Reader:

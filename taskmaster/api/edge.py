@@ -42,7 +42,7 @@ class Edge:
     def __init__(self, inner: AsgiApp, api: Api, guard: Guard) -> None:
         """Stand around `inner`."""
         self._inner = inner
-        self._api = api
+        self.api = api
         self._guard = guard
         self._log = structlog.get_logger()
 
@@ -50,7 +50,7 @@ class Edge:
         """Serve one request."""
         if scope["type"] != "http":
             return
-        api = self._api
+        api = self.api
         began = api.mono()
         headers = dict(scope["headers"])
         given = headers.get(b"x-request-id", b"")

@@ -100,9 +100,10 @@ def list_tasks(
     return _get("/v1/tasks", _read(Page[Task]), query)
 
 
-def read_task(task_id: str) -> Call[Task]:
-    """The whole of one task."""
-    return _get(_task(task_id), _read(Task))
+def read_task(task_id: str, *, wait_s: int = 0) -> Call[Task]:
+    """The whole of one task; with `wait_s` once it has ended, after at most so long."""
+    headers = {"prefer": f"wait={wait_s}"} if wait_s else {}
+    return Call("GET", _task(task_id), _read(Task), headers=headers)
 
 
 def task_history(

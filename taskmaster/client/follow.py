@@ -15,7 +15,9 @@ from taskmaster.client.shapes import Entry, Json
 SILENCE_S: Final = 45.0
 """The server sends a comment every 15 s: three missed mean that it is gone."""
 ENDED: Final = Lost(sent=True, why="the stream of events was closed")
-LONGEST_LOOK_S: Final = 1.0
+LONGEST_PAUSE_S: Final = 1.0
+LONGEST_LOOK_S: Final = 20
+"""How long one question may wait at the server: less than the time in which an answer must come."""
 
 
 def follow(after: int, *, stream: str = "") -> Call[None]:
@@ -54,7 +56,12 @@ def looks() -> Iterator[float]:
     pause_s = 0.05
     while True:
         yield pause_s
-        pause_s = min(LONGEST_LOOK_S, pause_s * 1.5)
+        pause_s = min(LONGEST_PAUSE_S, pause_s * 1.5)
+
+
+def long_look_s(left_s: float) -> int:
+    """For how many seconds to let the server wait with its answer."""
+    return max(0, min(LONGEST_LOOK_S, int(left_s)))
 
 
 def _nothing(answer: Answer) -> None:

