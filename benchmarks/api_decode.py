@@ -53,7 +53,8 @@ def main() -> None:
 
 def measured(name: str, body: bytes) -> str:
     """One line of the table."""
-    api: Any = SimpleNamespace(egress=Egress(EgressRules(loopback=True)))
+    egress = Egress(EgressRules(loopback=True))
+    api: Any = SimpleNamespace(egress=egress, opened={"https~api.example.com~443"})
     typed = msgspec.json.Decoder(list[TaskIn])
     raw = msgspec.json.Decoder(list[msgspec.Raw])
     raws = raw.decode(body)

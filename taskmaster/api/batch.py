@@ -43,8 +43,6 @@ CHUNK = 200
 CHUNKS_AT_ONCE = 8
 """Chunks that wait for their commits side by side; a commit takes 512 submissions."""
 LINES_AT_ONCE = 500
-MAX_OPENED = 10_000
-"""Gates remembered as being there; at the bound all are forgotten, which costs a wait each."""
 ANSWERS_AHEAD = 128
 """Chunks of answers that wait for a caller who sends all before reading any. At the bound nothing
 more is read: that is the back-pressure."""
@@ -76,6 +74,8 @@ def decide(api: Api, raws: list[Raw], first: int) -> Decided:
             chunk.refused.append(refused_item(index, task))
             continue
         wish = submission(task, egress)
+        if not isinstance(wish, Rejected) and task.gate is None and wish.gate not in api.opened:
+            wish = api.refuse_before_opening(wish) or wish
         if isinstance(wish, Rejected):
             chunk.refused.append(refused_item(index, of_rejected(wish, in_body=True)))
             continue
@@ -100,6 +100,9 @@ async def submit(api: Api, chunk: Decided, because: Cause) -> list[BatchItem]:
         answers = await _submitted(api, commands, because, implicit=implicit)
         for (index, wish), answer in zip(wishes, answers, strict=True):
             items.append(_item(index, wish.gate, answer))
+        if implicit:
+            for gate in {wish.gate for _, wish in wishes}:
+                api.remember(gate)
     items.sort(key=_index)
     return items
 
@@ -114,9 +117,10 @@ async def _submitted(
     """The intake's answers; where it does not answer in time, that for each."""
     try:
         api.refuse_while_stopping()
-        return await within(api.node.intake.submit(commands, because, implicit=implicit))
+        answers = await within(api.node.intake.submit(commands, because, implicit=implicit))
     except ProblemError as error:
         return [error.problem] * len(commands)
+    return [api.of_implicit(answer) for answer in answers] if implicit else answers
 
 
 def _item(index: int, gate: GateName, answer: SubmitAnswer | Problem) -> BatchItem:
@@ -136,12 +140,10 @@ async def answered(
 ) -> AsyncIterator[list[BatchItem]]:
     """The answers to chunks, in their order; up to `CHUNKS_AT_ONCE` wait side by side."""
     waiting: deque[asyncio.Task[list[BatchItem]]] = deque()
-    opened: set[GateName] = set()
     try:
         async for chunk in chunks:
             gates = {wish.gate for _, wish in chunk.implicit}
-            alone = chunk.is_ordered or not gates <= opened
-            opened = opened | gates if len(opened) < MAX_OPENED else gates
+            alone = chunk.is_ordered or not gates <= api.opened
             while waiting and (alone or len(waiting) >= CHUNKS_AT_ONCE):
                 yield await waiting.popleft()
             waiting.append(asyncio.ensure_future(submit(api, chunk, because)))

@@ -39,6 +39,7 @@ from taskmaster.model.series import (
     ResumeSeries,
     Series,
     SeriesCommand,
+    decide_creation,
     fold_series,
 )
 
@@ -159,6 +160,8 @@ async def put(api: Api, request: Request) -> Response:
     rules = accepted(rules_of(body, api.egress, api.now()))
     start_at = None if body.start_at is None else accepted(instant("start_at", body.start_at))
     because = cause(request, "CreateSeries", body.reason)
+    # before a gate is opened for it, so that nothing is left behind by a refusal
+    accepted(decide_creation(name, rules, because, api.now(), start_at))
     if await within(api.reader.series_row(name)) is None:
         if body.gate is None:
             await _open_implicit(api, rules.gate, because)

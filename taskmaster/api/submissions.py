@@ -20,6 +20,7 @@ from taskmaster.units import parse_duration, parse_instant
 
 TIMEOUT_NS = 30 * SECOND
 NO_BODY = b""
+MAX_NAME_CHARS = 255
 
 
 def submission(
@@ -88,7 +89,10 @@ def of_refusal(refusal: Refusal) -> Rejected:
 def _gate(task: RequestIn, target: Target) -> GateName | Rejected:
     """The gate that is named, or that of the URL's origin."""
     if task.gate is None:
-        return default_gate(target)
+        name = default_gate(target)
+        if len(name) > MAX_NAME_CHARS:
+            return invalid("gate", "the URL's host is too long to name a gate", "name a gate")
+        return name
     return refuse_name(task.gate) or GateName(task.gate)
 
 

@@ -59,17 +59,20 @@ async def submit(api: Api, request: Request) -> Response:
     api.refuse_while_stopping()
     task = await _task.read(request)
     traceparent = request.headers.get("traceparent", "")
-    command = submission(
-        task,
-        api.egress,
-        header_key=request.headers.get("idempotency-key", ""),
-        traceparent=traceparent if len(traceparent) <= MAX_TRACEPARENT_CHARS else "",
+    command = accepted(
+        submission(
+            task,
+            api.egress,
+            header_key=request.headers.get("idempotency-key", ""),
+            traceparent=traceparent if len(traceparent) <= MAX_TRACEPARENT_CHARS else "",
+        )
     )
-    raise_if_no(command, in_body=True)
     because = cause(request, "SubmitTask")
     implicit = task.gate is None
+    if implicit:
+        raise_if_no(api.refuse_before_opening(command))
     [answer] = await within(api.node.intake.submit([command], because, implicit=implicit))
-    raise_if_no(answer, in_body=True)
+    raise_if_no(api.of_implicit(answer) if implicit else answer, in_body=True)
     wait_ns = wait_ns_of(request)
     if isinstance(answer, Replayed):
         await wait_for_end(api, answer.task_id, wait_ns)
@@ -77,6 +80,7 @@ async def submit(api: Api, request: Request) -> Response:
         headers = {"Location": location(answer.task_id), "Idempotent-Replayed": "true"}
         return JsonResponse(shown, 200, headers)
     assert isinstance(answer, Accepted)
+    api.remember(command.gate)
     if wait_ns:
         await wait_for_end(api, answer.task_id, wait_ns)
         shown = await read_task(api, answer.task_id)
