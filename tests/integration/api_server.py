@@ -1,0 +1,44 @@
+"""The application on a real node, as tests call it: without a socket, on a log in memory."""
+
+from typing import Any
+
+import httpx
+
+from taskmaster.actors.local import LocalNode
+from taskmaster.delivery.sender import Outbound
+from taskmaster.events.types import MILLISECOND, Position
+from taskmaster.model.retry import Answer, Responded
+
+
+class PlainSender:
+    """Answers every request with a status, 200 unless told otherwise, after a millisecond."""
+
+    def __init__(self) -> None:
+        self.sent: list[Outbound] = []
+        self.status = 200
+
+    async def send(self, outbound: Outbound) -> Answer:
+        self.sent.append(outbound)
+        return Responded(status=self.status, duration_ns=MILLISECOND, body=b"done")
+
+    async def close(self) -> None:
+        pass
+
+
+class Server:
+    """The application with a client that calls it."""
+
+    def __init__(self, local: LocalNode, client: httpx.AsyncClient, sender: PlainSender) -> None:
+        self.local = local
+        self.client = client
+        self.sender = sender
+
+    async def position(self) -> Position:
+        return await self.local.node.ports.reader.position()
+
+    async def call(
+        self, method: str, path: str, json: Any = None, **more: Any
+    ) -> tuple[int, dict[str, Any]]:
+        """The status and the document of an answer."""
+        response = await self.client.request(method, path, json=json, **more)
+        return response.status_code, response.json()
