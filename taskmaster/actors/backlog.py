@@ -40,7 +40,7 @@ class Backlog:
         """Rank is `due_at - priority * aging_ns`, lower first, then the order of submission."""
         self._aging_ns = aging_ns
         self._held: dict[TaskId, Waiting] = {}
-        self._ranked: list[tuple[int, Position, TaskId]] = []
+        self._ranked: list[tuple[int, Position, int, Waiting]] = []
         self._soon: list[tuple[Wall, Position, TaskId]] = []
         self._last_rank: int = 0
         self._position = Position(0)
@@ -54,6 +54,7 @@ class Backlog:
         self._came: dict[TaskId, tuple[Waiting, Position]] = {}
         self._skipped: set[TaskId] = set()
         self._lost = False
+        self._count = 0
 
     def __len__(self) -> int:
         """How many are in memory."""
@@ -153,7 +154,7 @@ class Backlog:
                 self._put(item, now)
             else:
                 self.complete = False
-                self._last_rank = max((rank for rank, _, _ in self._ranked), default=0)
+                self._last_rank = max((entry[0] for entry in self._ranked), default=0)
         elif self._rank(task) < self._last_rank and len(self._held) < MOST_TASKS:
             self._put(item, now)
         elif task.due_at > now:
@@ -164,7 +165,7 @@ class Backlog:
         the page be that is being read."""
         self._lost = self._reading
         self.complete = False
-        self._last_rank = max((rank for rank, _, _ in self._ranked), default=0)
+        self._last_rank = max((entry[0] for entry in self._ranked), default=0)
 
     def remove(self, task_id: TaskId) -> None:
         """A task no longer waits, or is being changed."""
@@ -190,8 +191,8 @@ class Backlog:
         self._ripen(now)
         ranked = self._ranked
         while ranked:
-            item = self._held.get(ranked[0][2])
-            if item is not None and self._rank(item.task) == ranked[0][0]:
+            item = ranked[0][3]
+            if self._held.get(item.task.id) is item:
                 return item
             heappop(ranked)
         return None
@@ -211,18 +212,22 @@ class Backlog:
     def _ripen(self, now: Wall) -> None:
         soon = self._soon
         while soon and soon[0][0] <= now:
-            _, number, task_id = heappop(soon)
+            task_id = heappop(soon)[2]
             item = self._held.get(task_id)
             if item is not None and item.task.due_at <= now:
-                heappush(self._ranked, (self._rank(item.task), number, task_id))
+                self._put_ranked(item)
 
     def _put(self, item: Waiting, now: Wall) -> None:
         task = item.task
         self._held[task.id] = item
         if task.due_at <= now:
-            heappush(self._ranked, (self._rank(task), item.number, task.id))
+            self._put_ranked(item)
         else:
             heappush(self._soon, (task.due_at, item.number, task.id))
+
+    def _put_ranked(self, item: Waiting) -> None:
+        self._count += 1  # what was put twice need not be compared further
+        heappush(self._ranked, (self._rank(item.task), item.number, self._count, item))
 
     def _rank(self, task: Task) -> int:
         return task.due_at - task.submitted.priority * self._aging_ns

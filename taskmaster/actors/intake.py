@@ -274,7 +274,8 @@ class _Submissions:
                 entries.append(self._entry(index, task_id(), decided))
         self._left = len(entries)
         if entries:
-            self._ports.journal.append_all(tuple(entries))
+            for entry in entries:
+                self._ports.journal.append(entry)
             await self._done
         return [answer for answer in self._answers if answer is not None]
 

@@ -53,10 +53,8 @@ class Entry(Struct, frozen=True, gc=False):
     reply: Reply
 
 
-class Entries(Struct, frozen=True, gc=False):
-    """Many appends in one message."""
-
-    entries: tuple[Entry, ...]
+class _Gathered(Struct, frozen=True):
+    """Something waits for a commit."""
 
 
 class _Done(Struct, frozen=True):
@@ -152,6 +150,7 @@ class JournalActor(LoopActor):
         self._lanes = Lanes()
         self._replies: deque[tuple[Reply, AppendResult]] = deque()
         self._committing: asyncio.Task[None] | None = None
+        self._is_told = False
         self._retry_ns = RETRY_MIN_NS
         self._retry_timer: asyncio.TimerHandle | None = None
         self.commits = 0
@@ -161,12 +160,8 @@ class JournalActor(LoopActor):
     def on_receive(self, message: object) -> None:
         """Gather, commit, hand out replies."""
         match message:
-            case Entry():
-                self._add(message)
-                self._commit_next()
-            case Entries(entries=entries):
-                for entry in entries:
-                    self._add(entry)
+            case _Gathered():
+                self._is_told = False
                 self._commit_next()
             case _Done(batch=batch, result=result):
                 self._committing = None
@@ -181,7 +176,11 @@ class JournalActor(LoopActor):
             case _:
                 raise AssertionError(f"unknown message {message!r}")
 
-    def _add(self, entry: Entry) -> None:
+    def gather(self, entry: Entry) -> None:
+        """Have an append committed, with all that is gathered in this turn of the loop."""
+        if not self._is_told and self._committing is None:
+            self._is_told = True
+            tell(self.actor_ref, _Gathered())
         if entry.lane == "submission":
             if self._store.is_away:
                 entry.reply(Refused(self._store.error))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pykka
 from msgspec import Struct
 
-from taskmaster.actors.journal import Entries, Entry, StoreState
+from taskmaster.actors.journal import Entry, JournalActor, StoreState
 from taskmaster.actors.loop import Down, tell
 from taskmaster.actors.pacer import Held, Pacer
 from taskmaster.actors.ports import Clock, Ids, Rng
@@ -32,17 +32,12 @@ class JournalLine:
     """Leads to the journal; appends are told, never waited for."""
 
     def __init__(self) -> None:
-        self.ref: pykka.ActorRef[Any] | None = None
+        self.journal: JournalActor | None = None
 
     def append(self, entry: Entry) -> None:
-        """Have one append committed."""
-        assert self.ref is not None
-        tell(self.ref, entry)
-
-    def append_all(self, entries: tuple[Entry, ...]) -> None:
-        """Have many appends committed; each may end up in another batch."""
-        assert self.ref is not None
-        tell(self.ref, Entries(entries))
+        """Have one append committed. On the loop's thread."""
+        assert self.journal is not None
+        self.journal.gather(entry)
 
 
 class Slots:

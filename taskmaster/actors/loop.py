@@ -18,7 +18,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from itertools import count
-from typing import Any, Protocol, Self, cast
+from typing import Any, Protocol, Self, TypeVar, cast
 
 import pykka
 from msgspec import Struct
@@ -34,6 +34,7 @@ from pykka.messages import (
 MESSAGES_A_TURN = 64
 """An actor lets others have the loop after this many messages."""
 
+T = TypeVar("T")
 _numbers = count(1)
 
 
@@ -63,21 +64,21 @@ class Life:
     """One incarnation's life: what pykka expects of a `threading.Event`, without its lock, and
     who is to be told of its end. Every reference to the actor shares it."""
 
-    __slots__ = ("_over", "_watchers", "owner")
+    __slots__ = ("_watchers", "is_over", "owner")
 
     def __init__(self) -> None:
-        self._over = False
+        self.is_over = False
         self._watchers: list[Callable[[Down], None]] | None = None
         self.owner: Callable[[Down], None] | None = None
         """Its supervisor, which is told first; a slot of its own, for there are many actors."""
 
     def is_set(self) -> bool:
         """Whether it is over."""
-        return self._over
+        return self.is_over
 
     def set(self) -> None:
         """End it."""
-        self._over = True
+        self.is_over = True
 
     def watch(self, told: Callable[["Down"], None]) -> None:
         """Have `told` called once, at the end."""
@@ -178,6 +179,13 @@ class _Coroutine(Struct, frozen=True):
     """Stands for the message when a spawned coroutine failed."""
 
 
+class News(Struct, frozen=True, gc=False):
+    """Mail that names its handler (`LoopActor.now`)."""
+
+    handler: Callable[[Any], None]
+    news: Any
+
+
 _NO_MAIL: Envelope[Any] = Envelope(None)
 _PYKKA_MESSAGES = frozenset({_ActorStop, ProxyCall, ProxyGetAttr, ProxySetAttr})
 
@@ -248,27 +256,27 @@ class LoopActor(pykka.Actor):
         except GeneratorExit:
             raise  # the loop itself is gone
         except asyncio.CancelledError:
-            if self.life.is_set():
+            if self.life.is_over:
                 raise
             self._crash(asyncio.CancelledError(), Envelope(_Coroutine()))
         except BaseException as error:  # noqa: BLE001  # it ends this actor only
-            if not self.life.is_set():
+            if not self.life.is_over:
                 self._crash(error, Envelope(_Coroutine()))
 
-    def deliver(self, message: object) -> None:
-        """Handle a message at once where nothing waits before it: one turn of the loop less.
+    def now(self, handler: Callable[[T], None], news: T) -> None:
+        """Handle news at once where nothing waits before it: one turn of the loop less.
 
         For whoever stands outside any handler of this actor: its own coroutines, and replies.
+        Otherwise, and in simulation, the news is mail like any other.
         """
         inbox = self.inbox
         if inbox.mail or inbox.turns is not None:
-            inbox.put(Envelope(message))
-        elif not self.life.is_set():
+            inbox.put(Envelope(News(handler, news)))
+        elif not self.life.is_over:
             try:
-                self.on_receive(message)
-                self.after_mail()
+                handler(news)
             except BaseException as error:  # noqa: BLE001  # it ends this actor only
-                self._crash(error, Envelope(message))
+                self._crash(error, Envelope(news))
 
     def after_mail(self) -> None:
         """Called once after each turn's messages, for what need not be done after every one."""
@@ -282,22 +290,24 @@ class LoopActor(pykka.Actor):
         turns = inbox.turns
         try:
             for _ in range(MESSAGES_A_TURN if turns is None else turns.messages()):
-                if not mail or life.is_set():
+                if not mail or life.is_over:
                     break
                 envelope = mail.popleft()
                 message = envelope.message
-                if type(message) in _PYKKA_MESSAGES:
+                if type(message) is News:
+                    reply = message.handler(message.news)
+                elif type(message) in _PYKKA_MESSAGES:
                     reply = self._handle_receive(message)
                 else:
                     reply = self.on_receive(message)
                 if envelope.reply_to is not None:
                     envelope.reply_to.set(reply)
-            if not life.is_set():
+            if not life.is_over:
                 self.after_mail()
         except BaseException as error:  # noqa: BLE001  # it ends this actor only
             self._crash(error, envelope)
             return
-        if life.is_set():
+        if life.is_over:
             self._actor_loop_teardown()
         elif mail and not inbox.scheduled:
             inbox.schedule()
@@ -334,7 +344,8 @@ class LoopActor(pykka.Actor):
 
 
 def _type_name(envelope: Envelope[Any]) -> str:
-    return type(envelope.message).__name__
+    message: object = envelope.message
+    return type(message.news if isinstance(message, News) else message).__name__
 
 
 def tell(ref: "ActorRef[Any]", message: object) -> bool:
@@ -349,7 +360,7 @@ def watch(ref: "ActorRef[Any]", told: Callable[[Down], None]) -> None:
     """Have `told` called once when the actor ends; at once if it has. On the loop's thread."""
     life = ref.actor_stopped
     assert isinstance(life, Life)
-    if life.is_set():
+    if life.is_over:
         told(Down(ref, ref.actor_urn))
     else:
         life.watch(told)

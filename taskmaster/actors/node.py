@@ -171,15 +171,14 @@ class Node:
         return infos
 
     def _start_journal(self) -> "pykka.ActorRef[Any]":
-        ref = JournalActor.start(
+        journal = self.journal_line.journal = JournalActor(
             self._committer,
             self.ports.clock,
             self.store,
             on_unknown=self._fatal,
             on_back=lambda: self.gates.wake_all(),
         )
-        self.journal_line.ref = ref
-        return ref
+        return journal.launch()
 
     def _start_gates(self) -> "pykka.ActorRef[Any]":
         actor = GatesActor(self.ports, self._heard, self._quarantined)

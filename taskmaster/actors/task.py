@@ -8,13 +8,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import cast
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from taskmaster.actors.ending import Ending, ending, read_series
 from taskmaster.actors.journal import Entry, Lane, Refused, Reply
 from taskmaster.actors.line import Flight, GateLine, Ports
-from taskmaster.actors.loop import Down, LoopActor, tell, tell_to_stop
+from taskmaster.actors.loop import Down, LoopActor, tell_to_stop
 from taskmaster.actors.messages import (
     AnswerTo,
     AttemptEnded,
@@ -42,29 +41,6 @@ from taskmaster.model.limits import GRANT_LIFETIME_NS
 from taskmaster.model.retry import Answer
 from taskmaster.model.series import Series
 from taskmaster.model.task import CancelTask, Moment, Task, decide, evolve, settle
-
-
-class _StartAppended(Struct, frozen=True, gc=False):
-    result: AppendResult
-
-
-class _Answered(Struct, frozen=True, gc=False):
-    answer: Answer
-
-
-class _SeriesRead(Struct, frozen=True):
-    series: Series | None
-
-
-class _EndAppended(Struct, frozen=True, gc=False):
-    ending: Ending
-    result: AppendResult
-
-
-class _CancelAppended(Struct, frozen=True):
-    after: Task
-    result: AppendResult
-    answer: AnswerTo
 
 
 class TaskActor(LoopActor):
@@ -104,22 +80,9 @@ class TaskActor(LoopActor):
         )
 
     def on_receive(self, message: object) -> None:
-        """One step, or a command in between."""
-        match message:
-            case _Answered(answer=answer):
-                self._settle(answer)
-            case _StartAppended(result=result):
-                self._start_appended(result)
-            case _EndAppended(ending=ended, result=result):
-                self._end_appended(ended, result)
-            case _SeriesRead(series=series):
-                self._append_end(series)
-            case CommandGiven():
-                self._command(message)
-            case _CancelAppended(after=after, result=result, answer=answer):
-                self._cancel_appended(after, result, answer)
-            case _:
-                raise AssertionError(f"unknown message {message!r}")
+        """A command, between the steps."""
+        assert isinstance(message, CommandGiven), f"unknown message {message!r}"
+        self._command(message)
 
     def _start_appended(self, result: AppendResult) -> None:
         self._appending = False
@@ -137,7 +100,7 @@ class TaskActor(LoopActor):
 
     def _go(self, decided_at: Mono) -> None:
         """Send now; a start that lay too long is given up instead (semantics 3.8)."""
-        if self.life.is_set() or not self._unsent or self._result is not None:
+        if self.life.is_over or not self._unsent or self._result is not None:
             return
         self._decided_at = decided_at
         if decided_at > self._started.slot_at + GRANT_LIFETIME_NS:
@@ -150,7 +113,7 @@ class TaskActor(LoopActor):
         pacer = self._line.pacer
         if pacer is not None and pacer.paces:
             pacer.departed(self._ports.clock.mono(), self._decided_at)
-        self.deliver(_Answered(await self._send()))
+        self.now(self._settle, await self._send())
 
     async def _send(self) -> Answer:
         ports, task = self._ports, self._task
@@ -180,7 +143,7 @@ class TaskActor(LoopActor):
         )
 
     def _void(self) -> None:
-        if self.life.is_set() or not self._unsent or self._result is not None:
+        if self.life.is_over or not self._unsent or self._result is not None:
             return
         self._unsent = False
         self._result = AttemptVoided(
@@ -220,7 +183,7 @@ class TaskActor(LoopActor):
         occurrence = self._task.occurrence
         assert occurrence is not None
         series = await read_series(self._ports.reader, occurrence.series)
-        tell(self.actor_ref, _SeriesRead(series))
+        self.now(self._append_end, series)
 
     def _append_end(self, series: Series | None) -> None:
         assert self._result is not None
@@ -268,7 +231,7 @@ class TaskActor(LoopActor):
         self._append(
             Append((write,)),
             "outcome",
-            lambda result: self.deliver(_CancelAppended(after, result, answer)),
+            lambda result: self.now(partial(self._cancel_appended, after, answer), result),
         )
 
     def _is_held(self) -> bool:
@@ -304,7 +267,7 @@ class TaskActor(LoopActor):
         self._appending = True
         self.spawn(read_and_append())
 
-    def _cancel_appended(self, after: Task, result: AppendResult, answer: AnswerTo) -> None:
+    def _cancel_appended(self, after: Task, answer: AnswerTo, result: AppendResult) -> None:
         self._appending = False
         assert isinstance(result, Committed), "another writer of a task in flight"
         answer(CommandDone(self._task, after))
@@ -326,14 +289,14 @@ class TaskActor(LoopActor):
         self._ports.journal.append(Entry(append, lane, cast("Reply", reply)))
 
     def _start_replied(self, result: AppendResult) -> None:
-        self.deliver(_StartAppended(result))
+        self.now(self._start_appended, result)
 
     def _end_replied(self, ended: Ending, result: AppendResult) -> None:
-        if isinstance(result, Committed) and not self.life.is_set():
+        if isinstance(result, Committed) and not self.life.is_over:
             # the gate hears of ends from the journal itself, hence in log order
             assert self._result is not None
             self._tell_ended(self._result, ended, result)
-        self.deliver(_EndAppended(ended, result))
+        self.now(partial(self._end_appended, ended), result)
 
     def _tell_ended(
         self,
