@@ -61,18 +61,11 @@ class Unit:
 class GatesActor(LoopActor):
     """Keeps a unit for each gate with work, and the wake-ups of the rest."""
 
-    def __init__(
-        self,
-        ports: Ports,
-        listener: Callable[[Incident], None],
-        quarantined: Callable[[GateName, int], None],
-    ) -> None:
-        """`listener` hears of crashes; `quarantined` is told of a gate whose unit gave up and
-        for how many nanoseconds it is left alone."""
+    def __init__(self, ports: Ports, listener: Callable[[Incident], None]) -> None:
+        """`listener` hears of crashes, restarts and giving up."""
         super().__init__()
         self._ports = ports
         self._listener = listener
-        self._quarantined = quarantined
         self._units: dict[GateName, Unit] = {}
         self._silent: dict[GateName, int] = {}
         self._due: dict[GateName, Wall] = {}
@@ -124,7 +117,7 @@ class GatesActor(LoopActor):
         """Tasks began to wait at a gate. On the loop's thread."""
         if gate not in self._units and self._is_far(gate, items):
             return
-        self._route(gate, TasksCame(items))
+        tell(self.actor_ref, ToGate(gate, TasksCame(items)))
 
     def _is_far(self, gate: GateName, items: tuple[tuple[Waiting, Position], ...]) -> bool:
         due_at = min(item.task.due_at for item, _ in items)
@@ -218,7 +211,6 @@ class GatesActor(LoopActor):
         until = Mono(self._ports.clock.mono() + cool_off_ns)
         self._given_up[gate] = (until, cool_off_ns)
         self.timer.wake_at(gate, until)
-        self._quarantined(gate, cool_off_ns)
 
     # --- questions ----------------------------------------------------------------------------
 

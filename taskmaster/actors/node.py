@@ -181,7 +181,7 @@ class Node:
         return journal.launch()
 
     def _start_gates(self) -> "pykka.ActorRef[Any]":
-        actor = GatesActor(self.ports, self._heard, self._quarantined)
+        actor = GatesActor(self.ports, self._heard)
         actor.launch()
         self._gates = actor
         self._intake = Intake(self.ports, actor)
@@ -209,9 +209,6 @@ class Node:
                 self._note(ActorRestarted(at=at, path=path, incarnation=incarnation))
             case GaveUp(path=path, restarts=restarts):
                 self._note(SupervisorGaveUp(at=at, path=path, restarts=restarts))
-
-    def _quarantined(self, gate: GateName, cool_off_ns: int) -> None:
-        del gate, cool_off_ns
 
     def _note(self, event: NodeEvent, told: Callable[[object], None] = lambda _r: None) -> None:
         """Append to the node's stream, whose one writer this is."""
