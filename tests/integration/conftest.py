@@ -39,7 +39,7 @@ async def start(tmp_path: Path, sender: PlainSender) -> AsyncIterator[Callable[.
         transport = httpx.ASGITransport(app)
         client = httpx.AsyncClient(transport=transport, base_url="http://localhost:8123")
         running.append((local, client))
-        return Server(local, client, sender)
+        return Server(local, app, client, sender)
 
     yield started
     for local, client in running:
