@@ -7,7 +7,6 @@ waits for those before it; so does one that brings a gate into being.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -138,24 +137,39 @@ def _item(index: int, gate: GateName, answer: SubmitAnswer | Problem) -> BatchIt
 async def answered(
     api: Api, chunks: AsyncIterator[Decided], because: Cause
 ) -> AsyncIterator[list[BatchItem]]:
-    """The answers to chunks, in their order; up to `CHUNKS_AT_ONCE` wait side by side."""
-    waiting: deque[asyncio.Task[list[BatchItem]]] = deque()
-    try:
+    """The answers to chunks, in their order, each as soon as it and those before are durable.
+
+    Up to `CHUNKS_AT_ONCE` are begun and not answered; the next is read only then.
+    """
+    room = asyncio.Semaphore(CHUNKS_AT_ONCE)
+    begun: asyncio.Queue[asyncio.Task[list[BatchItem]] | None] = asyncio.Queue()
+    running: set[asyncio.Task[list[BatchItem]]] = set()
+
+    async def begin() -> None:
         async for chunk in chunks:
+            await room.acquire()
             gates = {wish.gate for _, wish in chunk.implicit}
-            alone = chunk.is_ordered or not gates <= api.opened
-            while waiting and (alone or len(waiting) >= CHUNKS_AT_ONCE):
-                yield await waiting.popleft()
-            waiting.append(asyncio.ensure_future(submit(api, chunk, because)))
-            if alone:
-                yield await waiting.popleft()
-            while waiting and waiting[0].done():
-                yield await waiting.popleft()
+            is_alone = chunk.is_ordered or not gates <= api.opened
+            if is_alone and running:
+                await asyncio.wait(running)
+            task = asyncio.ensure_future(submit(api, chunk, because))
+            running.add(task)
+            task.add_done_callback(running.discard)
+            begun.put_nowait(task)
+            if is_alone:
+                await asyncio.wait({task})
             await asyncio.sleep(0)
-        while waiting:
-            yield await waiting.popleft()
+
+    reading = asyncio.ensure_future(begin())
+    reading.add_done_callback(lambda _done: begun.put_nowait(None))
+    try:
+        while (task := await begun.get()) is not None:
+            yield await task
+            room.release()
+        await reading  # what it met is raised here
     finally:
-        for task in waiting:
+        reading.cancel()
+        for task in running:
             task.cancel()
 
 
