@@ -43,7 +43,7 @@ class Edge:
         """Stand around `inner`."""
         self._inner = inner
         self.api = api
-        self._guard = guard
+        self.guard = guard
         self._log = structlog.get_logger()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,7 +72,7 @@ class Edge:
 
         try:
             _refuse_large(scope["headers"])
-            scope[AUTHOR] = self._guard.author(scope["path"], headers, now=api.now(), mono=began)
+            scope[AUTHOR] = self.guard.author(scope["path"], headers, now=api.now(), mono=began)
             await self._inner(scope, receive, sending)
         except ClientDisconnect:
             pass  # nobody is there to be answered
