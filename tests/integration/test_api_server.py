@@ -179,6 +179,7 @@ def test_a_server_with_open_streams_ends_by_itself(tmp_path: Path) -> None:
         rest = list(lines)
 
     assert first == "id: 1"
+    assert process.process.wait(30) == 0
     assert process.stop() == 0
     assert all("error" not in line for line in rest)
 
