@@ -77,6 +77,14 @@ class CrashingSender:
         self._switch.passed("after_send")
         return answer
 
+    def is_ready(self, outbound: Outbound) -> bool:
+        """As `Sender.is_ready`."""
+        return self._sender.is_ready(outbound)
+
+    async def prepare(self, outbound: Outbound) -> None:
+        """As `Sender.prepare`."""
+        await self._sender.prepare(outbound)
+
     async def close(self) -> None:
         """As `Sender.close`."""
         await self._sender.close()

@@ -197,7 +197,7 @@ class GateActor(LoopActor):
             if flight.is_over:  # its end was told to the incarnation before, or is in the stash
                 del self._line.tasks.running[task_id]
                 continue
-            if not flight.committed_at or flight.held is not None:
+            if not flight.is_paced or flight.held is not None:
                 pacer.granted()
         self._gate = gate
         self._line.concurrency = gate.settings.limits.concurrency
@@ -387,8 +387,11 @@ class GateActor(LoopActor):
         """Its end is recorded by the gate, with the start if that was not durable."""
         assert self._line.pacer is not None
         assert self._line.tasks is not None
-        self._line.tasks.running.pop(crashed.task, None)
-        self._line.pacer.drop(crashed.task)
+        flight = self._line.tasks.running.pop(crashed.task, None)
+        if flight is not None and not flight.is_paced:
+            self._line.pacer.lost()
+        else:
+            self._line.pacer.drop(crashed.task)
         self._idle.crashed(crashed)
 
     # --- commands -----------------------------------------------------------------------------

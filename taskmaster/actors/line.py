@@ -111,7 +111,7 @@ class Ports:
 class Flight:
     """An attempt from its grant to its end, as the gate and the task's actor both see it."""
 
-    __slots__ = ("committed_at", "held", "is_over", "number", "ref", "started")
+    __slots__ = ("committed_at", "held", "is_over", "is_paced", "number", "ref", "started")
 
     def __init__(self, number: Position, started: AttemptStarted) -> None:
         """`committed_at` is 0 until the start is durable; `held` is set while no gate paces it."""
@@ -120,6 +120,7 @@ class Flight:
         self.committed_at = Position(0)
         self.held: Held | None = None
         self.is_over = False
+        self.is_paced = False
         self.ref: pykka.ActorRef[Any] | None = None
 
 
@@ -149,6 +150,7 @@ class GateLine:
         """A committed start: sent at once where no rate spaces it, else held by the pacer, and
         kept for the next incarnation where the gate is being restarted."""
         pacer = self.pacer
+        flight.is_paced = True
         if pacer is None:
             flight.held = held
         else:

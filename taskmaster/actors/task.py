@@ -93,10 +93,25 @@ class TaskActor(LoopActor):
             return
         self._task = evolve(self._task, self._started)
         self._flight.committed_at = result.position
-        self._line.pace(
-            self._flight, Held(self._task.id, self._started.slot_at, self._go, self._void)
-        )
         self._serve_later()
+        pacer, sender = self._line.pacer, self._ports.sender
+        if pacer is not None and pacer.paces:
+            outbound = self._outbound((), b"")
+            if not sender.is_ready(outbound):
+                self.spawn(self._prepare(outbound))
+                return
+        self._hold()
+
+    async def _prepare(self, outbound: Outbound) -> None:
+        """Starts that wait for a client together would leave together, whatever their slots."""
+        await self._ports.sender.prepare(outbound)
+        self._hold()
+
+    def _hold(self) -> None:
+        """Have the pacer let it go, unless it was cancelled meanwhile."""
+        if self._unsent and self._result is None:
+            held = Held(self._task.id, self._started.slot_at, self._go, self._void)
+            self._line.pace(self._flight, held)
 
     def _go(self, decided_at: Mono) -> None:
         """Send now; a start that lay too long is given up instead (semantics 3.8)."""
@@ -130,16 +145,19 @@ class TaskActor(LoopActor):
         if signers:
             now = ports.clock.wall()
             headers += signature_headers(signers, task_id=task.id, body=request.body, now=now)
-        return await ports.sender.send(
-            Outbound(
-                gate=task.gate,
-                url=request.url,
-                method=request.method,
-                headers=headers,
-                body=request.body,
-                timeout_ns=task.submitted.timeout_ns,
-                concurrency=self._line.concurrency,
-            )
+        return await ports.sender.send(self._outbound(headers, request.body))
+
+    def _outbound(self, headers: tuple[tuple[str, str], ...], body: bytes) -> Outbound:
+        task = self._task
+        request = task.submitted.request
+        return Outbound(
+            gate=task.gate,
+            url=request.url,
+            method=request.method,
+            headers=headers,
+            body=body,
+            timeout_ns=task.submitted.timeout_ns,
+            concurrency=self._line.concurrency,
         )
 
     def _void(self) -> None:

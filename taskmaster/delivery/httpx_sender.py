@@ -63,6 +63,14 @@ class HttpxSender:
         finally:
             self._routes.release(held)
 
+    def is_ready(self, outbound: Outbound) -> bool:
+        """See `Sender`."""
+        return self._routes.is_ready(outbound, monotonic_ns())
+
+    async def prepare(self, outbound: Outbound) -> None:
+        """See `Sender`."""
+        await self._routes.prepare(outbound, monotonic_ns())
+
     async def close(self) -> None:
         """Abort what is in flight and close every client."""
         await self._routes.close()

@@ -61,6 +61,14 @@ class ReqwestSender:
         finally:
             self._routes.release(held)
 
+    def is_ready(self, outbound: Outbound) -> bool:
+        """See `Sender`."""
+        return self._routes.is_ready(outbound, monotonic_ns())
+
+    async def prepare(self, outbound: Outbound) -> None:
+        """See `Sender`."""
+        await self._routes.prepare(outbound, monotonic_ns())
+
     async def close(self) -> None:
         """Answer all that wait and close every client."""
         await self._routes.close()

@@ -56,6 +56,22 @@ class Routes(Generic[Client]):
             held.in_flight += 1
         return held
 
+    def is_ready(self, outbound: Outbound, now: int) -> bool:
+        """Whether `at_once` has an answer; takes nothing."""
+        target = self._egress.check_url(outbound.url)
+        if isinstance(target, Refusal):
+            return True
+        address = self._pins.address(target, now)
+        if address is None:
+            return False
+        return self._clients.get(_line(target, address, outbound.timeout_ns)) is not None
+
+    async def prepare(self, outbound: Outbound, now: int) -> None:
+        """See to it that `at_once` has an answer, if there is one."""
+        found = await self.found(outbound, now)
+        if not isinstance(found, NoRoute):
+            self.release(found)
+
     async def found(self, outbound: Outbound, now: int) -> Held[Client] | NoRoute:
         """The client, after what is missing was resolved and made, within the attempt's time."""
         target = self._egress.check_url(outbound.url)

@@ -50,6 +50,18 @@ class Sender(Protocol):
         """
         ...
 
+    def is_ready(self, outbound: Outbound) -> bool:
+        """Whether the way to the endpoint is known, so that a send leaves at once."""
+        ...
+
+    async def prepare(self, outbound: Outbound) -> None:
+        """Find the way to the endpoint and make what sends there, within the attempt's time.
+
+        A gate with a rate asks for it before it lets a start go: requests that wait for a client
+        together would leave together. Trouble is not told here; the send meets it again.
+        """
+        ...
+
     async def close(self) -> None:
         """Answer all that wait with trouble and give back every client; no `send` after it."""
         ...

@@ -196,6 +196,12 @@ class SimulatedEndpoint:
             return Responded(429, took(), retry_after=str(rng.randrange(0, 4)))
         return Responded(200, took(), body=b"ok")
 
+    def is_ready(self, outbound: Outbound) -> bool:
+        return self._world.rng.random() < 0.9
+
+    async def prepare(self, outbound: Outbound) -> None:
+        await asyncio.sleep(self._world.rng.uniform(0, 0.1))
+
     async def close(self) -> None:
         pass
 
