@@ -5,6 +5,7 @@ raised ends here: a `ProblemError` or an error of the tree as its document, anyt
 which is logged and answered with 500, for a crash of one call must not end the node.
 """
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -32,6 +33,10 @@ Send = Callable[[Message], Awaitable[None]]
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MAX_HEADER_BYTES = 32 * 1024
+UNREAD = frozenset({413, 431})
+"""Statuses that are answered before the request was read."""
+LINGER_S = 1.0
+LINGER_BYTES = 64 * 1024 * 1024
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:/+=-]{0,127}")
 _ALWAYS = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
 
@@ -105,7 +110,33 @@ class Edge:
         self, error: ProblemError, request_id: str, scope: Scope, receive: Receive, send: Send
     ) -> None:
         found = replace(error.problem, request_id=request_id)
-        await ProblemResponse(found, error.headers)(scope, receive, send)
+        response = ProblemResponse(found, error.headers)
+        if found.status in UNREAD:
+            await _answer_unread(response, receive, send)
+        else:
+            await response(scope, receive, send)
+
+
+async def _answer_unread(response: ProblemResponse, receive: Receive, send: Send) -> None:
+    """Answer, then read on for a while what is thrown away.
+
+    A socket that is closed with bytes unread resets the connection, and the caller, who is still
+    sending, may never see the answer.
+    """
+    start = {"type": "http.response.start", "status": response.status_code}
+    await send({**start, "headers": response.raw_headers})
+    await send({"type": "http.response.body", "body": response.body, "more_body": True})
+    left = LINGER_BYTES
+    try:
+        async with asyncio.timeout(LINGER_S):
+            while left > 0:
+                message = await receive()
+                left -= len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    break
+    except TimeoutError:
+        pass  # it sends too slowly, or nothing
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def _refuse_large(headers: list[tuple[bytes, bytes]]) -> None:

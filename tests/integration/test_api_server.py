@@ -126,6 +126,23 @@ def test_a_refused_large_body_is_not_waited_for(server: Process) -> None:
 
 
 @pytest.mark.slow
+def test_a_caller_that_sends_on_sees_why_it_was_refused(server: Process) -> None:
+    """33 MiB where 32 are taken, and 9 MiB where 2 are: the answer arrives, not a reset."""
+    batch = server.client.post(
+        "/v1/tasks:batchCreate",
+        content=b"[" + b" " * (33 * 1024 * 1024) + b"]",
+        headers={"Content-Type": "application/json"},
+    )
+    single = server.client.post(
+        "/v1/tasks",
+        content=(b" " * 1_000_000 for _ in range(9)),
+        headers={"Content-Type": "application/json"},
+    )
+
+    assert (batch.status_code, single.status_code) == (413, 413)
+
+
+@pytest.mark.slow
 def test_a_response_to_head_has_no_body(server: Process) -> None:
     response = server.client.head("/v1/gates/g")
 
