@@ -318,8 +318,8 @@ class AsyncClient:
                 yield entry
             after = entries[-1].position
 
-    async def follow(self, *, after: int, stream: str = "") -> AsyncIterator[Entry]:
-        """The log from after a position on, and what is added from now on, without end.
+    async def follow(self, *, after: int | None = None, stream: str = "") -> AsyncIterator[Entry]:
+        """What is added to the log from now on, or after a position, without end.
 
         A lost connection is taken up again behind the last event, for up to `patience_s`.
         """
@@ -349,9 +349,9 @@ class AsyncClient:
                 case Answer():
                     raise AssertionError("a stream that ended well is lost, not answered")
 
-    async def tree(self) -> list[Unit]:
-        """The supervision tree, top first."""
-        return (await self.send(calls.tree())).items
+    def tree(self) -> AsyncIterator[Unit]:
+        """The supervision tree, by path."""
+        return self._all(lambda token: calls.tree(page_token=token))
 
     async def version(self) -> ServerVersion:
         """Which software answers."""

@@ -96,16 +96,16 @@ def submit_piece(piece: Piece) -> Call[list[BatchItem]]:
 
 
 def lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Lines that are not blank, from chunks cut anywhere. One above `LINE_MAX` comes in parts,
-    which the server refuses each."""
+    """Lines, blank ones too, from chunks cut anywhere. One above `LINE_MAX` comes in parts, which
+    the server refuses each."""
     rest = b""
     for chunk in chunks:
         *whole, rest = (rest + chunk).split(b"\n")
-        yield from (line for line in whole if line.strip())
+        yield from whole
         if len(rest) > LINE_MAX:
             yield rest
             rest = b""
-    if rest.strip():
+    if rest:
         yield rest
 
 

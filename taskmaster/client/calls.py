@@ -280,9 +280,9 @@ def read_log(*, after: int = 0, stream: str = "", limit: int | None = None) -> C
     return _get("/v1/events", _entries, query)
 
 
-def tree() -> Call[Page[Unit]]:
-    """The supervision tree, top first."""
-    return _get("/v1/tree", _read(Page[Unit]))
+def tree(*, limit: int | None = None, page_token: str = "") -> Call[Page[Unit]]:
+    """A page of the supervision tree, by path."""
+    return _get("/v1/tree", _read(Page[Unit]), _paging(limit, page_token))
 
 
 def version() -> Call[ServerVersion]:

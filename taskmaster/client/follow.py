@@ -20,9 +20,9 @@ LONGEST_LOOK_S: Final = 20
 """How long one question may wait at the server: less than the time in which an answer must come."""
 
 
-def follow(after: int, *, stream: str = "") -> Call[None]:
-    """Open the stream of events after a position. Its body never ends."""
-    query = [("after", str(after)), ("stream", stream)]
+def follow(after: int | None, *, stream: str = "") -> Call[None]:
+    """Open the stream of events after a position, or of those to come. Its body never ends."""
+    query = [("after", "" if after is None else str(after)), ("stream", stream)]
     headers = {"accept": "text/event-stream"}
     return Call(
         "GET",

@@ -25,7 +25,6 @@ from taskmaster.errors import (
     NotFoundError,
     OverloadedError,
     RejectedError,
-    StoreUnavailableError,
     TaskMasterError,
     TooLargeError,
     UnavailableError,
@@ -93,8 +92,9 @@ class Tries:
     def after(self, came: Answer | Lost, chance: float) -> Answer | Wait:
         """The answer, if it is a good one, or how long to wait before the next try.
 
-        Waits are full jitter (`chance` of 0 to 1), or what the server asked for. 503 says that
-        nothing was stored; a closed gate stays closed, so waiting for it is the caller's affair.
+        Waits are full jitter (`chance` of 0 to 1), or what the server asked for. 503 may
+        leave open whether a command was carried out, so it is treated as a lost answer; a closed
+        gate stays closed, so waiting for it is the caller's affair.
 
         Raises:
             TaskMasterError: refused, or no patience is left.
@@ -154,8 +154,8 @@ def problem_of(error: BaseException) -> bytes | None:
 def _may_repeat(came: Answer | Lost, *, repeatable: bool) -> bool:
     if isinstance(came, Lost):
         return repeatable or not came.sent
-    if came.status == 503:
-        return _code(_problem(came)) != "gate_closed"
+    if _code(_problem(came)) == "closed":
+        return False
     return came.status in PASSING and repeatable
 
 
@@ -187,9 +187,7 @@ def _error(answer: Answer, code: str, message: str, field: str, remedy: str) -> 
 def _unavailable(status: int, code: str) -> type[UnavailableError]:
     if status == 429 or code == "overloaded":
         return OverloadedError
-    if code == "gate_closed":
-        return GateClosedError
-    return StoreUnavailableError if code == "store_unavailable" else UnavailableError
+    return GateClosedError if code == "closed" else UnavailableError
 
 
 def _problem(answer: Answer) -> Problem:

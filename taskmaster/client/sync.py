@@ -304,8 +304,8 @@ class Client:
             yield from entries
             after = entries[-1].position
 
-    def follow(self, *, after: int, stream: str = "") -> Iterator[Entry]:
-        """The log from after a position on, and what is added from now on, without end.
+    def follow(self, *, after: int | None = None, stream: str = "") -> Iterator[Entry]:
+        """What is added to the log from now on, or after a position, without end.
 
         A lost connection is taken up again behind the last event, for up to `patience_s`.
         """
@@ -334,9 +334,9 @@ class Client:
                 case Answer():
                     raise AssertionError("a stream that ended well is lost, not answered")
 
-    def tree(self) -> list[Unit]:
-        """The supervision tree, top first."""
-        return self.send(calls.tree()).items
+    def tree(self) -> Iterator[Unit]:
+        """The supervision tree, by path."""
+        return self._all(lambda token: calls.tree(page_token=token))
 
     def version(self) -> ServerVersion:
         """Which software answers."""
