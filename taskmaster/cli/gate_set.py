@@ -1,0 +1,173 @@
+"""`gate set`: limits and recovery, from flags or a file.
+
+Rules of residence: from flags to settings in the API's names; ranges are the server's.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Group, Parameter
+
+from taskmaster.cli import values
+from taskmaster.cli.exits import UsageError
+from taskmaster.cli.gate import Name, shown_gate
+from taskmaster.cli.view import VIEW, View, show
+
+if TYPE_CHECKING:
+    from taskmaster.client import Client
+    from taskmaster.client.calls import Answer
+
+LIMITS = Group("Limits", sort_key=1)
+RECOVERY = Group("Recovery", sort_key=2)
+_RATE = re.compile(r"(?P<rate>[\d.]+)/(?P<per>[0-9a-zA-Z.]+?)(?::(?P<burst>\d+))?")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class LimitFlags:
+    """How much may start."""
+
+    rate: Annotated[str | None, Parameter(name=("--rate", "-r"), group=LIMITS)] = None
+    """Starts per second."""
+    burst: Annotated[int | None, Parameter(name=("--burst", "-b"), group=LIMITS)] = None
+    """How many may start at once within that rate (a fiftieth of a second's worth)."""
+    concurrency: Annotated[int | None, Parameter(name=("--concurrency", "-c"), group=LIMITS)] = None
+    """How many may be in flight."""
+    rates: Annotated[tuple[str, ...], Parameter(group=LIMITS, consume_multiple=False)] = ()
+    """A further rate, as 1000/1h or 1000/1h:50 with a burst; may be given several times."""
+    max_backlog: Annotated[int | None, Parameter(group=LIMITS)] = None
+    """Refuse submissions beyond so many waiting tasks; 0 for no bound."""
+    aging: Annotated[str | None, Parameter(group=LIMITS)] = None
+    """How much waiting one step of priority is worth (60s)."""
+
+    def fields(self) -> values.Json:
+        """The fields of the API that were set."""
+        limits = values.given(
+            rate=None if self.rate is None else _number(self.rate, "--rate"),
+            burst=self.burst,
+            concurrency=self.concurrency,
+            rates=[_rate(text) for text in self.rates] or None,
+        )
+        return values.given(limits=limits or None, max_backlog=self.max_backlog, aging=self.aging)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class RecoveryFlags:
+    """When a gate trips, and how it comes back."""
+
+    trip_failures: Annotated[int | None, Parameter(group=RECOVERY)] = None
+    """Trip after so many failures in a row."""
+    trip_ratio: Annotated[float | None, Parameter(group=RECOVERY)] = None
+    """Trip at this share of failures, 0 to 1."""
+    trip_min_attempts: Annotated[int | None, Parameter(group=RECOVERY)] = None
+    """Of at least so many attempts."""
+    trip_window: Annotated[str | None, Parameter(group=RECOVERY)] = None
+    """Within this time."""
+    tripped_min: Annotated[str | None, Parameter(group=RECOVERY)] = None
+    """First pause after a trip."""
+    tripped_max: Annotated[str | None, Parameter(group=RECOVERY)] = None
+    """Longest pause after trips in a row."""
+    ramp_steps: Annotated[str | None, Parameter(group=RECOVERY)] = None
+    """Percent of the limits, as 5,10,25,50,100, or off."""
+    ramp_step: Annotated[str | None, Parameter(group=RECOVERY)] = None
+    """How long a step takes."""
+    ramp_after: Annotated[str | None, Parameter(group=RECOVERY)] = None
+    """Ramp up after the gate could not start for so long."""
+
+    def fields(self) -> values.Json:
+        """The fields of the API that were set."""
+        return values.given(
+            trip_failures=self.trip_failures,
+            trip_ratio=self.trip_ratio,
+            trip_min_attempts=self.trip_min_attempts,
+            trip_window=self.trip_window,
+            tripped_min=self.tripped_min,
+            tripped_max=self.tripped_max,
+            ramp_steps=None if self.ramp_steps is None else _steps(self.ramp_steps),
+            ramp_step=self.ramp_step,
+            ramp_after=self.ramp_after,
+        )
+
+
+def set_gate(
+    name: Name,
+    *,
+    limits: LimitFlags = LimitFlags(),
+    recovery: RecoveryFlags = RecoveryFlags(),
+    file: Annotated[str | None, Parameter(name=("--file", "-f"), allow_leading_hyphen=True)] = None,
+    replace: bool = False,
+    if_version: int | None = None,
+    reason: str = "",
+    view: View = VIEW,
+) -> None:
+    """Create a gate with these settings, or change these settings of a gate that exists.
+
+    Args:
+        name: Which gate.
+        file: Settings from a file of JSON or YAML, fields as in the API; - is stdin.
+        replace: Set what is not given back to its default.
+        if_version: Only if the gate stands at this version; otherwise exit 4.
+        reason: Why, for the log.
+    """
+    flags = values.given(**limits.fields(), recovery=recovery.fields() or None)
+    if file is not None and flags:
+        raise UsageError("--file takes no flags of settings", remedy="write them into the file")
+    settings = flags if file is None else values.fields_of(file)
+    if not settings and not replace:
+        raise UsageError(
+            "nothing to set is given", remedy="give --rate, --concurrency or another setting"
+        )
+    if reason:
+        settings["reason"] = reason
+    from taskmaster.cli.connect import CHANGE_PATIENCE_S, connect
+
+    with connect(view, patience_s=CHANGE_PATIENCE_S) as client:
+        answer = _set(client, name, settings, replace=replace, version=if_version)
+        show(view, shown_gate(answer.body))
+
+
+def _set(
+    client: "Client", name: str, settings: values.Json, *, replace: bool, version: int | None
+) -> "Answer":
+    from taskmaster.client import calls
+    from taskmaster.errors import NotFoundError
+
+    if not replace:
+        try:
+            return client.answer(calls.change_gate(name, settings, version=version))
+        except NotFoundError:  # there is nothing to change: create it
+            pass
+    return client.answer(calls.set_gate(name, settings, version=version))
+
+
+def _rate(text: str) -> values.Json:
+    found = _RATE.fullmatch(text)
+    if found is None:
+        raise UsageError(f"--rates is no rate ({text})", remedy="write it as 1000/1h or 10/s:5")
+    per = found["per"]
+    return values.given(
+        rate=_number(found["rate"], "--rates"),
+        per=per if per[0].isdigit() else f"1{per}",
+        burst=int(found["burst"]) if found["burst"] else None,
+    )
+
+
+def _number(text: str, flag: str) -> float:
+    """A number; `10/s` too, for that is how a rate is said."""
+    try:
+        return float(text.removesuffix("/s"))
+    except ValueError:
+        raise UsageError(f"{flag} is no number ({text})", remedy="write it as 10 or 0.5") from None
+
+
+def _steps(text: str) -> object:
+    if text == "off":
+        return text
+    try:
+        return [int(step) for step in text.split(",")]
+    except ValueError:
+        raise UsageError(
+            f"--ramp-steps is no list of percents ({text})", remedy="as in 5,10,25,50,100, or off"
+        ) from None
