@@ -1,0 +1,1 @@
+"""Provision accounts in a system that takes few requests at once."""

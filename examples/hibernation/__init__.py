@@ -1,0 +1,1 @@
+"""Put applications to sleep that nobody uses."""

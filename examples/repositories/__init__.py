@@ -1,0 +1,1 @@
+"""Provision repositories in a system that is busy now and then."""

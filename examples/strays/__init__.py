@@ -1,0 +1,1 @@
+"""Clean up instances that belong to nobody."""
