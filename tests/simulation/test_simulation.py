@@ -1,0 +1,138 @@
+"""Seeds with faults: the invariants of semantics 2, 3 and 6 after every step, and their teeth.
+
+A failure says which seed, and `python -m tests.simulation SEED SEED` repeats it.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from msgspec import Struct
+
+from taskmaster.actors import gate as gate_module
+from taskmaster.actors import intake as intake_module
+from taskmaster.actors import pacer as pacer_module
+from taskmaster.actors import task as task_module
+from taskmaster.actors.intake import Accepted, SubmitAnswer
+from taskmaster.actors.journal import Entry
+from taskmaster.actors.task import TaskActor
+from taskmaster.events.types import Cause, Mono, Position, TaskId, TaskSubmitted
+from taskmaster.model.limits import Spacing
+from taskmaster.model.rejected import Rejected
+from taskmaster.model.submission import SubmitTask
+from tests.simulation.checks import Broken
+from tests.simulation.watched import run_watched
+
+CHUNK = 50
+SEEDS = 500
+MORE_SEEDS = 10_000
+MOST_SEEDS_TO_CATCH = 40
+
+
+def _run(first: int, last: int) -> None:
+    for seed in range(first, last):
+        try:
+            run_watched(seed)
+        except Exception as error:
+            pytest.fail(f"seed {seed}: {error!r}; repeat: python -m tests.simulation {seed} {seed}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
+def test_no_seed_breaks_a_promise(first: int) -> None:
+    _run(first, first + CHUNK)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("first", range(SEEDS, MORE_SEEDS, 10 * CHUNK))
+def test_no_further_seed_breaks_a_promise(first: int) -> None:
+    _run(first, first + 10 * CHUNK)
+
+
+# --- builds that are broken on purpose ---------------------------------------------------------
+
+
+class SendsBeforeItsCommit(TaskActor):
+    """Breaks 2.2: what is not durable leaves."""
+
+    def on_start(self) -> None:
+        super().on_start()
+        self._go(self._ports.clock.mono())  # and `_unsent` keeps the rest of its life the same
+
+
+_Submissions = intake_module._Submissions  # pyright: ignore[reportPrivateUsage]  # to break it
+
+
+class AcknowledgesBeforeTheCommit(_Submissions):
+    """Breaks 2.1: hands what is to be stored to the journal, and does not wait for it."""
+
+    async def run(
+        self, commands: Sequence[SubmitTask | Rejected], cause: Cause
+    ) -> list[SubmitAnswer]:
+        self._handed_over: list[SubmitAnswer] = []
+        running = asyncio.ensure_future(super().run(commands, cause))
+        await asyncio.sleep(0)
+        return running.result() if running.done() else self._handed_over
+
+    def _entry(self, index: int, task_id: TaskId, submitted: TaskSubmitted) -> Entry:
+        self._handed_over.append(Accepted(task_id, submitted, Position(0)))
+        return super()._entry(index, task_id, submitted)
+
+
+def _no_wait(paces: tuple[Spacing, ...], tats: tuple[Mono, ...]) -> Mono:
+    del paces, tats
+    return Mono(0)
+
+
+def _no_memory(paces: tuple[Spacing, ...], tats: tuple[Mono, ...], now: Mono) -> tuple[Mono, ...]:
+    del tats
+    return tuple(now for _ in paces)
+
+
+class Mutant(Struct, frozen=True):
+    """A part of the program, what is put in its place, and what must be said of it."""
+
+    module: object
+    part: str
+    broken: object
+    said: str
+
+
+MUTANTS = {
+    "sends before its commit": Mutant(
+        task_module, "TaskActor", SendsBeforeItsCommit, "without a durable open start"
+    ),
+    "acknowledges before the commit": Mutant(
+        intake_module,
+        "_Submissions",
+        AcknowledgesBeforeTheCommit,
+        "was acknowledged and is not in the log",
+    ),
+    "paces without a limit": Mutant(pacer_module, "token_at", _no_wait, "starts within"),
+    "forgets its limit in a crash": Mutant(
+        gate_module, "tats_after_crash", _no_memory, "starts within"
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_broken_build_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What no test has seen fail proves nothing; each is told from a sound build by few seeds."""
+    mutant = MUTANTS[name]
+    monkeypatch.setattr(mutant.module, mutant.part, mutant.broken)
+
+    seed, said = _first_caught()
+
+    print(f"seed {seed} catches a build that {name}: {said}")
+    assert mutant.said in said
+
+
+def _first_caught() -> tuple[int, str]:
+    for seed in range(MOST_SEEDS_TO_CATCH):
+        try:
+            run_watched(seed)
+        except Broken as broken:
+            return seed, str(broken)
+    pytest.fail(f"no seed below {MOST_SEEDS_TO_CATCH} catches it")
