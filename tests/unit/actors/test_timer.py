@@ -126,8 +126,8 @@ def test_each_gate_is_woken_by_its_last_wish_alone(wishes: list[tuple[str, int, 
             alarm.timer.wake_at(GateName(gate), mono(wanted[gate]))
             now += pause + 1
             await asyncio.sleep(pause + 1)
-            for name in [name for name, at in wanted.items() if at < now]:
-                expected.append((name, wanted.pop(name)))
+            done = [name for name, at in wanted.items() if at < now]
+            expected.extend((name, wanted.pop(name)) for name in done)
 
     woken = alarmed(script)
 
