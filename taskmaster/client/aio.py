@@ -311,12 +311,9 @@ class AsyncClient:
 
     # --- log, tree, node
 
-    async def log(self, *, after: int = 0, stream: str = "") -> AsyncIterator[Entry]:
+    def log(self, *, after: int = 0, stream: str = "") -> AsyncIterator[Entry]:
         """The log from after a position on, to where it ends now."""
-        while entries := (await self.send(calls.read_log(after=after, stream=stream))).items:
-            for entry in entries:
-                yield entry
-            after = entries[-1].position
+        return self._all(lambda token: calls.read_log(after=after, stream=stream, page_token=token))
 
     async def follow(self, *, after: int | None = None, stream: str = "") -> AsyncIterator[Entry]:
         """What is added to the log from now on, or after a position, without end.

@@ -274,9 +274,12 @@ def preview(
 # --- log, tree, node --------------------------------------------------------------------------
 
 
-def read_log(*, after: int = 0, stream: str = "", limit: int | None = None) -> Call[Page[Entry]]:
-    """A page of the log from after a position on."""
-    query = [("after", str(after)), ("stream", stream), *_paging(limit, "")]
+def read_log(
+    *, after: int = 0, stream: str = "", limit: int | None = None, page_token: str = ""
+) -> Call[Page[Entry]]:
+    """A page of the log from after a position on. `stream` is one stream, or with a `-` at its
+    end all that begin so."""
+    query = [("after", str(after)), ("stream", stream), *_paging(limit, page_token)]
     return _get("/v1/events", _entries, query)
 
 

@@ -300,9 +300,7 @@ class Client:
 
     def log(self, *, after: int = 0, stream: str = "") -> Iterator[Entry]:
         """The log from after a position on, to where it ends now."""
-        while entries := self.send(calls.read_log(after=after, stream=stream)).items:
-            yield from entries
-            after = entries[-1].position
+        return self._all(lambda token: calls.read_log(after=after, stream=stream, page_token=token))
 
     def follow(self, *, after: int | None = None, stream: str = "") -> Iterator[Entry]:
         """What is added to the log from now on, or after a position, without end.
