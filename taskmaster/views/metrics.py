@@ -5,6 +5,7 @@ named, the rest summed as `_other`: 10,000 gates by name cost 2.3 MB and 0.4 s a
 is on a thread of its own and its text is used again for some seconds.
 """
 
+import asyncio
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -22,6 +23,7 @@ from taskmaster.actors.node import Node
 from taskmaster.actors.threads import StoreThread
 from taskmaster.events.log import GateRow
 from taskmaster.events.types import (
+    MILLISECOND,
     SECOND,
     AnyEvent,
     AttemptFailed,
@@ -35,6 +37,7 @@ from taskmaster.model.gate import GateStateName, paces
 from taskmaster.views.gates import GateView, view_gates
 
 REUSE_NS = 5 * SECOND
+LAG_SLEEP_NS = 10 * MILLISECOND
 MAX_NAMED = 500
 MAX_COUNTED = 10_000
 """Gates with counters of their own; those that come later are counted under `_other`."""
@@ -118,6 +121,7 @@ class Seen(Struct, frozen=True):
     """What one scrape shows, read on the loop."""
 
     software: str
+    lag_ns: int
     position: Position
     is_store_away: bool
     in_flight: int
@@ -140,18 +144,31 @@ class Metrics:
         self._thread: StoreThread | None = None
         self._text = b""
         self._rendered_at: Mono | None = None
+        self._rendering: asyncio.Task[bytes] | None = None
 
     async def text(self) -> bytes:
-        """The exposition, in Prometheus' text format."""
+        """The exposition, in Prometheus' text format. Who asks meanwhile waits for the same one."""
         now = self._node.ports.clock.mono()
         if self._rendered_at is not None and now < self._rendered_at + REUSE_NS:
             return self._text
-        self._rendered_at = now  # a second scraper meanwhile gets the text before
+        if self._rendering is None or self._rendering.done():
+            self._rendering = asyncio.ensure_future(self._render(now))
+        return await asyncio.shield(self._rendering)
+
+    async def _render(self, now: Mono) -> bytes:
         seen = await self._see(now)
         if self._thread is None:
             self._thread = StoreThread("taskmaster-metrics")
         self._text = await self._thread.ask(lambda: render(seen))
+        self._rendered_at = now
         return self._text
+
+    async def _lag_ns(self) -> int:
+        """How late the loop comes back from a short sleep."""
+        clock = self._node.ports.clock
+        began = clock.mono()
+        await asyncio.sleep(LAG_SLEEP_NS / SECOND)
+        return max(0, clock.mono() - began - LAG_SLEEP_NS)
 
     async def _see(self, now: Mono) -> Seen:
         node = self._node
@@ -165,6 +182,7 @@ class Metrics:
             )
         return Seen(
             software=self._software,
+            lag_ns=await self._lag_ns(),
             position=await node.ports.reader.position(),
             is_store_away=node.store.is_away,
             in_flight=node.slots.taken,
@@ -210,6 +228,7 @@ def _node(seen: Seen) -> Iterator[Metric]:
     info = GaugeMetricFamily("taskmaster_build_info", "Which software runs.", labels=["version"])
     info.add_metric([seen.software], 1)
     yield info
+    yield _gauge("loop_lag_seconds", "How late the loop was, at this scrape.", seen.lag_ns / SECOND)
     yield _gauge("log_position", "Position of the newest event.", seen.position)
     yield _gauge("store_away", "1 while the store takes no commit.", seen.is_store_away)
     yield _gauge("in_flight", "Attempts in flight in all gates.", seen.in_flight)

@@ -28,6 +28,7 @@ def seen(rows: list[GateRow], named: list[GateRow], counters: Counters) -> Seen:
     ]
     return Seen(
         software="1",
+        lag_ns=2 * MS,
         position=Position(9),
         is_store_away=False,
         in_flight=3,
