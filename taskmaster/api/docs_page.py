@@ -97,7 +97,7 @@ def _section(method: str, path: str, operation: dict[str, Any]) -> str:
         parts.append(_table("Body" if body["required"] else "Body (may be left out)", media))
     rows: list[tuple[str, str, str]] = []
     for status, one in operation["responses"].items():
-        types = ", ".join(_type(c["schema"]) for c in one["content"].values())
+        types = ", ".join(_type(c["schema"]) for c in one.get("content", {}).values())
         rows.append((status, types, one["description"]))
     parts.append(_table("Answers", rows))
     return "".join([*parts, "</section>"])

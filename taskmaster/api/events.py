@@ -103,7 +103,7 @@ async def _messages(api: Api, after: Position, stream: str) -> AsyncIterator[dic
 
 
 _FILTERS = (
-    Parameter("after", "Only events after this position.", type="integer"),
+    Parameter("after", "Only events after this position.", type="integer", least=0, most=MOST),
     Parameter(
         "stream", "Only this stream, such as task-<id>; or all that begin so, such as task-."
     ),

@@ -366,7 +366,7 @@ OPERATIONS = (
         about="A gate: settings, state, counts and what holds it back.",
         tag="gates",
         parameters=(IF_NONE_MATCH,),
-        replies=(Reply(200, GateOut, "The gate."),),
+        replies=(Reply(200, GateOut, "The gate."), Reply(304, None, "It is as you know it.")),
         codes=("not_found",),
     ),
 )

@@ -14,7 +14,8 @@ from taskmaster.api.problems import CODES, MEDIA_TYPE, Problem
 from taskmaster.api.reading import is_struct, parts
 
 USUAL = ("invalid_field", "unauthenticated", "unavailable")
-"""Codes that any operation may end with."""
+"""Codes that any operation may end with; what else there is comes under `default`."""
+WITH_BODY = ("unreadable", "too_large", "unsupported_media_type")
 PATH_PARAMETERS = {
     "id": "The task's id.",
     "gate": "The gate's name.",
@@ -125,6 +126,8 @@ def _in_path(name: str) -> dict[str, Any]:
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:
     one: dict[str, Any] = {"type": parameter.type}
+    if parameter.type == "integer":
+        one |= {"minimum": parameter.least, "maximum": parameter.most}
     schema: dict[str, Any] = {"type": "array", "items": one} if parameter.repeated else one
     return {
         "name": parameter.name,
@@ -137,15 +140,20 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
 def _responses(operation: Operation) -> dict[str, Any]:
     responses: dict[str, Any] = {}
     for reply in operation.replies:
-        known = responses.setdefault(str(reply.status), {"description": reply.about, "content": {}})
+        known = responses.setdefault(str(reply.status), {"description": reply.about})
         if reply.shape is not None:
-            known["content"][reply.media] = {"schema": _schema(reply.shape)}
+            known.setdefault("content", {})[reply.media] = {"schema": _schema(reply.shape)}
     by_status: dict[int, list[str]] = {}
-    for code in (*operation.codes, *(() if operation.is_open else USUAL)):
+    body = () if operation.body is None else WITH_BODY
+    for code in dict.fromkeys((*operation.codes, *body, *(() if operation.is_open else USUAL))):
         by_status.setdefault(CODES[code].status, []).append(CODES[code].title)
     for status, titles in sorted(by_status.items()):
         responses[str(status)] = {
             "description": "; ".join(titles) + ".",
             "content": {MEDIA_TYPE: {"schema": _schema(Problem)}},
         }
+    responses["default"] = {
+        "description": "Any other problem.",
+        "content": {MEDIA_TYPE: {"schema": _schema(Problem)}},
+    }
     return responses

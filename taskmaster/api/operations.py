@@ -27,7 +27,9 @@ class Parameter(Struct, frozen=True):
     about: str
     repeated: bool = False
     where: Literal["query", "header"] = "query"
-    type: Literal["string", "integer", "boolean"] = "string"
+    type: Literal["string", "integer"] = "string"
+    least: int = 1
+    most: int = 1_000
 
 
 class Reply(Struct, frozen=True):
