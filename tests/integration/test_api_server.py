@@ -39,6 +39,19 @@ class Process:
         assert found is not None
         self.port = int(found[1])
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30)
+        self._wait_until_it_answers()
+
+    def _wait_until_it_answers(self) -> None:
+        """The line is written when the address is bound, a moment before it is listened to."""
+        deadline = time.monotonic() + START_S
+        while time.monotonic() < deadline:
+            try:
+                self.client.get("/healthz")
+            except httpx.ConnectError:
+                time.sleep(0.01)
+            else:
+                return
+        raise AssertionError("the server does not answer")
 
     def raw(self, request: bytes, *, then: bytes = b"") -> bytes:
         """Everything that is answered to some bytes, up to the connection's end."""
@@ -60,11 +73,14 @@ class Process:
         return int(text["items"][-1]["position"])
 
     def stop(self) -> int:
-        """The exit code after SIGTERM."""
+        """The exit code after SIGTERM; a process that does not obey is killed."""
         self.client.close()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(30)
+        try:
+            return self.process.wait(30)
+        finally:
+            self.process.kill()
 
 
 @pytest.fixture(scope="module")
@@ -189,15 +205,17 @@ def test_a_caller_that_sends_all_before_reading_is_served(server: Process) -> No
 def test_a_server_with_open_streams_ends_by_itself(tmp_path: Path) -> None:
     """An SSE reader does not keep the process alive; the exit code is 0."""
     process = Process(tmp_path / "t.db")
-    with process.client.stream("GET", "/v1/events:stream?after=0") as response:
-        lines = response.iter_lines()
-        first = next(lines)
-        process.process.send_signal(signal.SIGTERM)
-        rest = list(lines)
+    try:
+        with process.client.stream("GET", "/v1/events:stream?after=0") as response:
+            lines = response.iter_lines()
+            first = next(lines)
+            process.process.send_signal(signal.SIGTERM)
+            rest = list(lines)
+        code = process.process.wait(30)
+    finally:
+        process.stop()
 
-    assert first == "id: 1"
-    assert process.process.wait(30) == 0
-    assert process.stop() == 0
+    assert (first, code) == ("id: 1", 0)
     assert all("error" not in line for line in rest)
 
 
