@@ -17,7 +17,8 @@ def seed(request: pytest.FixtureRequest) -> int:
     """From the environment, or drawn; a failure shows what was printed."""
     given = os.environ.get(SEED)
     drawn = int(given) if given else random.SystemRandom().randrange(1_000_000)
-    print(f"\nrepeat: {SEED}={drawn} bin/test '{request.node.nodeid}'")
+    every = "--all " if request.node.get_closest_marker("long") else ""
+    print(f"\nrepeat: {SEED}={drawn} bin/test {every}'{request.node.nodeid}'")
     return drawn
 
 
