@@ -1,19 +1,21 @@
 """`demo`: an outage, a kill -9 and a recovery in one terminal.
 
-Rules of residence: from flags to the story, and its summary as a table.
+Rules of residence: from flags to the story, and from its outcome to an exit code.
 """
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from rich.table import Table
+from taskmaster.cli.exits import FAILED, INTERRUPTED
 
-    from taskmaster.demo.scenario import Measured
+if TYPE_CHECKING:
+    from taskmaster.demo.scenario import Outcome
+    from taskmaster.demo.screen import Screen
 
 MIN_TASKS = 400
 MAX_TASKS = 20_000
 SVG_COLUMNS = 120
+SVG_EVENTS = 20
 
 
 def demo(*, tasks: int = 3_000, svg: Path | None = None) -> int:
@@ -30,8 +32,9 @@ def demo(*, tasks: int = 3_000, svg: Path | None = None) -> int:
 
     from rich.console import Console
 
-    from taskmaster.demo.scenario import RATE, Story
+    from taskmaster.demo.scenario import LIMITS
     from taskmaster.demo.screen import Screen
+    from taskmaster.demo.summary import summary
     from taskmaster.errors import InvalidFieldError
 
     if not MIN_TASKS <= tasks <= MAX_TASKS:
@@ -40,39 +43,44 @@ def demo(*, tasks: int = 3_000, svg: Path | None = None) -> int:
             field="tasks",
             remedy="leave it out for 3000",
         )
-    console = Console(record=svg is not None, width=SVG_COLUMNS if svg is not None else None)
-    with Screen(console, limit_per_s=RATE, total=tasks) as screen:
-        measured = asyncio.run(Story(screen, tasks).tell())
-    if svg is not None and not console.is_terminal:
-        console.print(screen.picture())
-    console.print(_summary(measured))
+    console = Console()
+    try:
+        with Screen(console, LIMITS, tasks=tasks) as screen:
+            outcome = asyncio.run(_told(screen, tasks))
+    except asyncio.CancelledError:  # SIGTERM or SIGHUP; the children are gone
+        return INTERRUPTED
+    console.print(summary(outcome, LIMITS))
+    broken = outcome.behind.broken(LIMITS)
+    for words in broken:
+        console.print(f"broken: {words}", style="bold red")
     if svg is not None:
-        console.save_svg(str(svg), title="taskmaster demo")
-    if not measured.held:
-        console.print("a promise was broken", style="bold red")
-    return 0 if measured.held else 1
+        _save(svg, screen, outcome)
+    return FAILED if broken else 0
 
 
-def _summary(measured: "Measured") -> "Table":
-    from rich.table import Table
+async def _told(screen: "Screen", tasks: int) -> "Outcome":
+    """Tell the story; whatever ends this process but SIGKILL ends its children too."""
+    import asyncio
+    import signal
 
-    m = measured
-    table = Table(title=f"measured, in {m.whole_s:.0f} s")
-    table.add_column("")
-    table.add_column("with the gate", justify="right")
-    table.add_column("gate off", justify="right")
-    table.add_row("tasks acknowledged", f"{m.acknowledged:,}", f"{m.acknowledged:,}")
-    table.add_row("done at the application", f"{m.done:,}", f"{m.naive_done:,}")
-    table.add_row("lost", f"{m.lost:,}", "")
-    table.add_row(
-        "done twice", f"{m.sent_twice} ({m.explained} open at the kill)", f"{m.naive_repeated:,}"
-    )
-    table.add_row(
-        "most requests in any second",
-        f"{m.most_in_a_second} (allowed {m.allowed:.0f}; {m.allowed_arrived:.0f} arriving)",
-        "",
-    )
-    table.add_row("most in flight", f"{m.most_in_flight}", f"{m.naive_most_in_flight}")
-    table.add_row("application crashed", f"{m.crashes}", f"{m.naive_crashes}")
-    table.add_row("drained after", f"{m.drained_s:.0f} s", "")
-    return table
+    from taskmaster.demo.scenario import tell
+
+    telling = asyncio.current_task()
+    assert telling is not None
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, telling.cancel)
+    return await tell(screen, tasks)
+
+
+def _save(path: Path, screen: "Screen", outcome: "Outcome") -> None:
+    import io
+
+    from rich.console import Console
+
+    from taskmaster.demo.scenario import LIMITS
+    from taskmaster.demo.summary import summary
+
+    console = Console(record=True, width=SVG_COLUMNS, file=io.StringIO(), force_terminal=True)
+    console.print(screen.picture(SVG_COLUMNS, events=SVG_EVENTS))
+    console.print(summary(outcome, LIMITS), justify="center")
+    console.save_svg(str(path), title="taskmaster demo")

@@ -1,7 +1,7 @@
-"""The same backlog with the gate off: a loop that retries every second.
+"""The same backlog with the gate off: a loop that sends what is left, again every few seconds.
 
-Rules of residence: a process of its own. Run: `python -m taskmaster.demo.naive PORT TASKS`; it
-writes how many are done, a line a second, and goes on until it is killed.
+Rules of residence: a process of its own, which keeps nothing: the application's record says what
+came of it. Run: `python -m taskmaster.demo.naive PORT TASKS`; it goes on until all are done.
 """
 
 import asyncio
@@ -12,42 +12,32 @@ import uvloop
 from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import RequestError
 
-TIMEOUT_S = 2.0
-RETRY_S = 1.0
+TIMEOUT = timedelta(seconds=5)
+"""The same as behind the gate."""
+RETRY_S = 3.0
 AT_ONCE = 1_000
 
 
 async def main(port: int, tasks: int) -> None:
     """Send all that is not done yet, again and again."""
     client = ClientBuilder().no_proxy().build()
-    waiting = [f"naive-{number}" for number in range(tasks)]
-    reporter = asyncio.ensure_future(_report(waiting, tasks))
-    while waiting:
+    url = f"http://127.0.0.1:{port}/accounts"
+    left: list[str] = [f"naive-{number}" for number in range(tasks)]
+    while left:
         slots = asyncio.Semaphore(AT_ONCE)
-        answers = await asyncio.gather(*(_send(client, port, key, slots) for key in waiting))
-        for key, is_done in zip(list(waiting), answers, strict=True):
-            if is_done:
-                waiting.remove(key)
+        are_done = await asyncio.gather(*(_send(client, url, key, slots) for key in left))
+        left = [key for key, is_done in zip(left, are_done, strict=True) if not is_done]
         await asyncio.sleep(RETRY_S)
-    await reporter
 
 
-async def _send(client: Client, port: int, key: str, slots: asyncio.Semaphore) -> bool:
+async def _send(client: Client, url: str, key: str, slots: asyncio.Semaphore) -> bool:
     async with slots:
-        request = client.post(f"http://127.0.0.1:{port}/accounts")
-        request = request.headers({"Idempotency-Key": key}).timeout(timedelta(seconds=TIMEOUT_S))
+        request = client.post(url).headers({"Idempotency-Key": key}).timeout(TIMEOUT)
         try:
             response = await request.body_text("{}").build().send()
         except RequestError:
             return False
         return response.status == 200
-
-
-async def _report(waiting: list[str], tasks: int) -> None:
-    while True:
-        sys.stdout.write(f"{tasks - len(waiting)}\n")
-        sys.stdout.flush()
-        await asyncio.sleep(RETRY_S)
 
 
 if __name__ == "__main__":

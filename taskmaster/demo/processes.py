@@ -1,22 +1,24 @@
 """The demonstration's processes: two applications, the server, the naive loop.
 
-Rules of residence: starts, kills and asks; always cleans up.
+Rules of residence: starts, kills and asks. Children are started without an await in between, so
+that no cancellation can lose one; leaving the block kills what is left of them.
 """
 
 import asyncio
-import contextlib
 import os
-import signal
 import socket
+import subprocess
 import sys
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 import httpx
 import msgspec
 
-from taskmaster.demo.application import Seen
+from taskmaster.demo.application import Counts, Record
+from taskmaster.errors import UnavailableError
 
-READY_S = 20
+READY_S = 30
 ROOT = str(Path(__file__).resolve().parents[2])
 
 
@@ -28,11 +30,12 @@ def free_port() -> int:
 
 
 class Processes:
-    """Child processes by name; leaving the block kills what is left of them."""
+    """Child processes by name. Their folder holds the store and what they wrote to stderr."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
         """None yet."""
-        self._children: dict[str, asyncio.subprocess.Process] = {}
+        self._folder = folder
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._http = httpx.AsyncClient(trust_env=False, timeout=10)
 
     async def __aenter__(self) -> "Processes":
@@ -40,67 +43,75 @@ class Processes:
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        """Kill and reap every child."""
+        """Kill and reap every child, then close."""
+        self.kill_all()
         await self._http.aclose()
+
+    def kill_all(self) -> None:
+        """SIGKILL to every child."""
         for name in list(self._children):
-            await self.kill(name)
+            self.kill(name)
 
-    async def start(self, name: str, *arguments: str) -> asyncio.subprocess.Process:
-        """Start `python -m ARGUMENTS` and return once it has said its first line."""
-        child = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            *arguments,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": ROOT},
-        )
-        self._children[name] = child
-        assert child.stdout is not None
-        async with asyncio.timeout(READY_S):
-            await child.stdout.readline()
-        return child
+    def start(self, name: str, *arguments: str) -> None:
+        """Start `python -m ARGUMENTS`, with none of the caller's own settings."""
+        environment = {key: value for key, value in os.environ.items() if "TASKMASTER" not in key}
+        with (self._folder / f"{name}.err").open("wb") as stderr:
+            self._children[name] = subprocess.Popen(
+                [sys.executable, "-m", *arguments],
+                cwd=self._folder,
+                env={**environment, "PYTHONPATH": ROOT},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+            )
 
-    async def serve(self, store: Path, port: int) -> None:
-        """Start the server on a store, and wait until it is ready."""
-        child = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "taskmaster.cli.main",
-            "serve",
-            "--store",
-            str(store),
-            "--port",
-            str(port),
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": ROOT, "TASKMASTER_LOG__LEVEL": "error"},
-        )
-        self._children["server"] = child
-        async with asyncio.timeout(READY_S):
-            while not await self._is_ready(port):
-                await asyncio.sleep(0.05)
-
-    async def _is_ready(self, port: int) -> bool:
-        try:
-            answer = await self._http.get(f"http://127.0.0.1:{port}/readyz")
-        except httpx.TransportError:
-            return False
-        return answer.status_code == 200
-
-    async def kill(self, name: str) -> None:
-        """SIGKILL, and wait for the end."""
+    def kill(self, name: str) -> None:
+        """SIGKILL, and reap it."""
         child = self._children.pop(name)
-        if child.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                child.send_signal(signal.SIGKILL)
-        await child.wait()
+        child.kill()
+        child.wait()
 
-    async def tell(self, port: int, path: str) -> None:
+    async def serve(self, port: int) -> None:
+        """Start the server on the folder's store, and wait until it takes tasks."""
+        settings = self._folder / "taskmaster.toml"
+        settings.write_text("", "utf-8")
+        flags = ("--store", "demo.db", "--port", str(port), "--config", str(settings))
+        self.start("server", "taskmaster.cli.main", "serve", *flags)
+        await self._until("server", lambda: self._get(port, "/readyz"))
+
+    async def application(self, name: str, port: int, control_port: int) -> None:
+        """Start an application, and wait until it answers."""
+        self.start(name, "taskmaster.demo.application", str(port), str(control_port))
+        await self._until(name, lambda: self._get(control_port, "/counts"))
+
+    async def _until(self, name: str, ask: Callable[[], Coroutine[None, None, bytes]]) -> None:
+        for _ in range(READY_S * 20):
+            try:
+                await ask()
+            except httpx.HTTPError:
+                if self._children[name].poll() is not None:
+                    break
+                await asyncio.sleep(0.05)
+            else:
+                return
+        said = (self._folder / f"{name}.err").read_text("utf-8", "replace").strip()
+        raise UnavailableError(
+            f"the demonstration's {name} did not start: {said.rpartition(chr(10))[2]}",
+            remedy="see whether `taskmaster doctor` finds the reason",
+        )
+
+    async def _get(self, port: int, path: str) -> bytes:
+        answer = await self._http.get(f"http://127.0.0.1:{port}{path}")
+        return answer.raise_for_status().content
+
+    async def tell(self, control_port: int, path: str) -> None:
         """Tell an application to go down or come back."""
-        await self._http.post(f"http://127.0.0.1:{port}{path}")
+        await self._get(control_port, path)
 
-    async def seen(self, port: int) -> Seen:
-        """What an application has seen."""
-        answer = await self._http.get(f"http://127.0.0.1:{port}/_seen")
-        return msgspec.json.decode(answer.content, type=Seen)
+    async def counts(self, control_port: int) -> Counts:
+        """How an application stands."""
+        return msgspec.json.decode(await self._get(control_port, "/counts"), type=Counts)
+
+    async def record(self, control_port: int) -> Record:
+        """Everything that an application saw."""
+        return msgspec.json.decode(await self._get(control_port, "/record"), type=Record)

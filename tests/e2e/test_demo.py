@@ -1,33 +1,95 @@
-"""The demonstration keeps its promises, without a terminal and with a short backlog."""
+"""The demonstration keeps its promises, and leaves nothing behind however it ends."""
 
 import os
+import re
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
 from taskmaster.demo.processes import ROOT
-from taskmaster.demo.scenario import most_within
+
+DEADLINE_S = 60
+
+
+def told(folder: Path, *flags: str) -> "subprocess.Popen[str]":
+    """The demonstration in a process of its own, whose children live in `folder`."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "taskmaster.cli.main", "demo", *flags],
+        env={**os.environ, "PYTHONPATH": ROOT, "COLUMNS": "120", "TMPDIR": str(folder)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def living(folder: Path) -> list[int]:
+    """Processes that live in `folder`."""
+    found: list[int] = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                at = (entry / "cwd").readlink()
+            except OSError:
+                continue
+            if at.is_relative_to(folder):
+                found.append(int(entry.name))
+    return found
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(150)
-def test_the_demo_tells_its_story_and_breaks_no_promise() -> None:
-    told = subprocess.run(
-        [sys.executable, "-m", "taskmaster.cli.main", "demo", "--tasks", "600"],
-        env={**os.environ, "PYTHONPATH": ROOT, "COLUMNS": "120"},
-        capture_output=True,
-        text=True,
-        timeout=140,
-        check=False,
-    )
+@pytest.mark.timeout(200)
+def test_the_demo_breaks_no_promise_and_the_other_arm_falls_over(tmp_path: Path) -> None:
+    picture = tmp_path / "demo.svg"
+    telling = told(tmp_path, "--tasks", "600", "--svg", str(picture))
+    output, errors = telling.communicate(timeout=180)
 
-    assert told.returncode == 0, told.stdout + told.stderr
-    for act in ("the application goes down", "kill -9 of the server", "the backlog is gone"):
-        assert act in told.stdout
-    assert "600" in told.stdout
+    assert telling.returncode == 0, output + errors
+    acts = [
+        "the application goes down",
+        "600 tasks are acknowledged while nobody answers",
+        "kill -9 of the server",
+        "the application comes back, cold",
+        "gate off: the other application falls over",
+        "what was open at the kill is sent again",
+        "the backlog is gone",
+    ]
+    assert [act for act in acts if act not in output] == []
+    crashed = re.search(r"the application crashed *│ *(\d+) │ *(\d+)", output)
+    assert crashed is not None
+    assert crashed[1] == "0"
+    assert int(crashed[2]) >= 1
+    assert picture.read_text("utf-8").startswith("<svg")
+    assert living(tmp_path) == []
 
 
-def test_the_fullest_interval_is_found_wherever_it_begins() -> None:
-    assert most_within([0.0, 0.9, 1.0, 1.8, 1.9, 3.0], 1.0) == 4
-    assert most_within([], 1.0) == 0
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="needs /proc to find children")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_demo_takes_its_children_with_it(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    telling = told(tmp_path)
+    deadline = time.monotonic() + DEADLINE_S
+    assert telling.stdout is not None
+    while "goes down" not in telling.stdout.readline():
+        assert time.monotonic() < deadline
+    assert len(living(tmp_path)) == 3
+
+    telling.send_signal(number)
+    _, errors = telling.communicate(timeout=DEADLINE_S)
+
+    assert telling.returncode == 130, errors
+    assert errors == ""
+    assert living(tmp_path) == []
+
+
+def test_a_number_of_tasks_out_of_range_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    telling = told(tmp_path, "--tasks", "1")
+    _, errors = telling.communicate(timeout=DEADLINE_S)
+
+    assert telling.returncode == 2
+    assert errors.startswith("error: tasks must be 400 to 20000 (it is 1)")
