@@ -136,15 +136,17 @@ class AsyncClient:
         return await self.send(calls.submit_batch(batch.keyed(list(submissions), _fresh())))
 
     async def submit_stream(
-        self, submissions: Iterable[Submission | Fields | bytes]
+        self, submissions: Iterable[Submission | Fields | bytes | None]
     ) -> AsyncIterator[BatchItem]:
         """Submit any number of tasks; what became of each comes back in their order.
 
-        `bytes` is a line of JSON. At most 1,000 are out at a time; each has a key.
+        `bytes` is a line of JSON; None sends what has gathered. At most 1,000 are out at a time;
+        each has a key.
         """
         pieces = batch.Pieces(_fresh())
         for submission in submissions:
-            if piece := pieces.add(submission):
+            piece = pieces.rest() if submission is None else pieces.add(submission)
+            if piece:
                 for item in await self.send(batch.submit_piece(piece)):
                     yield item
         if piece := pieces.rest():

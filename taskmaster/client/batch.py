@@ -6,8 +6,6 @@ costs one request, and neither side waits for the other to read (HTTP/1.1 client
 request before they read its answer). Every submission gets a key, so that each may be repeated.
 """
 
-from collections.abc import Iterator
-
 import msgspec
 from msgspec import Struct
 
@@ -95,18 +93,25 @@ def submit_piece(piece: Piece) -> Call[list[BatchItem]]:
     return Call("POST", "/v1/tasks:batchCreate", read, headers=headers, body=piece.lines)
 
 
-def lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Lines, blank ones too, from chunks cut anywhere. One above `LINE_MAX` comes in parts, which
-    the server refuses each."""
-    rest = b""
-    for chunk in chunks:
-        *whole, rest = (rest + chunk).split(b"\n")
-        yield from whole
-        if len(rest) > LINE_MAX:
-            yield rest
-            rest = b""
-    if rest:
-        yield rest
+class Lines:
+    """Cuts lines from chunks that end anywhere."""
+
+    def __init__(self) -> None:
+        """Before the first chunk."""
+        self._rest = b""
+
+    def take(self, chunk: bytes) -> list[bytes]:
+        """The lines that are whole now, blank ones too. One above `LINE_MAX` comes in parts,
+        which the server refuses each."""
+        *whole, self._rest = (self._rest + chunk).split(b"\n")
+        if len(self._rest) > LINE_MAX:
+            whole.append(self._rest)
+            self._rest = b""
+        return whole
+
+    def rest(self) -> list[bytes]:
+        """A last line without an end."""
+        return [self._rest] if self._rest else []
 
 
 def _keyed(submission: Submission | Fields, key: str) -> Submission | Fields:

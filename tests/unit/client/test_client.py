@@ -276,6 +276,15 @@ def test_a_stream_of_submissions_goes_out_in_pieces_and_keeps_its_order(ask: Ask
     assert [asked.body.count(b"\n") for asked in stub.asked] == [1_000, 1]
 
 
+def test_none_in_a_stream_sends_what_has_gathered(ask: Ask) -> None:
+    line = Reply(200, b'{"index":0,"status":201}\n')
+    with answering(line) as stub:
+        items = ask(stub.url, lambda c: c.submit_stream([None, b"{}", None, None, b"{}"]))
+
+    assert [item.index for item in items] == [0, 1]
+    assert len(stub.asked) == 2
+
+
 def test_a_batch_is_repeatable_because_each_submission_has_a_key(ask: Ask) -> None:
     batch = Reply(200, {"items": [{"index": 0, "status": 201}], "created": 1})
     with answering(DROP, batch) as stub:
