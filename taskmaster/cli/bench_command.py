@@ -45,7 +45,7 @@ def bench(
 
     Args:
         name: Which one; none lists them.
-        arguments: Its own arguments, such as --help.
+        arguments: Its own arguments, behind --, as in bench pace -- --seconds 5.
     """
     scripts = benchmarks(ROOT / "benchmarks")
     if not name:

@@ -16,7 +16,7 @@ Shell = Literal["bash", "zsh", "fish"]
 
 
 @app.command(name="print")
-def print_script(shell: Shell, *, view: View = VIEW) -> None:
+def print_script(shell: Shell, /, *, view: View = VIEW) -> None:
     """Print the script, for a shell's own set-up: source <(taskmaster completion print bash).
 
     Args:
@@ -29,6 +29,7 @@ def print_script(shell: Shell, *, view: View = VIEW) -> None:
 @app.command
 def install(
     shell: Shell | None = None,
+    /,
     *,
     rc: Annotated[bool, Parameter(negative="--no-rc")] = True,
     view: View = VIEW,

@@ -62,7 +62,7 @@ def list_gates(
 
 
 @app.command
-def show(name: Name, *, watch: Watch = ONCE, view: View = VIEW) -> None:
+def show(name: Name, /, *, watch: Watch = ONCE, view: View = VIEW) -> None:
     """One gate: state, limits, counts, and what it waits for."""
     from taskmaster.client import calls
 
@@ -70,7 +70,7 @@ def show(name: Name, *, watch: Watch = ONCE, view: View = VIEW) -> None:
 
 
 @app.command
-def why(name: Name, *, watch: Watch = ONCE, view: View = VIEW) -> None:
+def why(name: Name, /, *, watch: Watch = ONCE, view: View = VIEW) -> None:
     """Why a gate's tasks wait, each under the first cause that holds."""
     from taskmaster.cli.connect import connect
     from taskmaster.client import calls
@@ -165,7 +165,7 @@ def release(*names: Name, reason: str = "", view: View = VIEW) -> None:
 
 
 @app.command
-def purge(name: Name, *, state: Several = (), bulk: Bulk = BULK, view: View = VIEW) -> None:
+def purge(name: Name, /, *, state: Several = (), bulk: Bulk = BULK, view: View = VIEW) -> None:
     """Cancel what waits at a gate, after it was counted and you have agreed.
 
     Args:

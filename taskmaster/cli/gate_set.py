@@ -93,6 +93,7 @@ class RecoveryFlags:
 
 def set_gate(
     name: Name,
+    /,
     *,
     limits: LimitFlags = LimitFlags(),
     recovery: RecoveryFlags = RecoveryFlags(),

@@ -29,6 +29,7 @@ Config = Annotated[Path | None, Parameter(env_var="TASKMASTER_CONFIG", group=PLA
 @app.command
 def create(
     name: str,
+    /,
     *,
     expires: str | None = None,
     store: Store = None,
@@ -101,6 +102,7 @@ def list_keys(
 @app.command
 def revoke(
     name: str,
+    /,
     *,
     store: Store = None,
     keys_file: KeysFile = None,

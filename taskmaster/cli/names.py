@@ -36,7 +36,7 @@ def asked(words: Sequence[str]) -> tuple[str, str]:
     if before[-1] in FLAGS:
         return FLAGS[before[-1]], last
     is_name = len(before) >= 2 and not last.startswith("-") and not before[-1].startswith("-")
-    return (NOUNS.get(before[0], ""), last) if is_name else ("", "")
+    return (NOUNS[before[0]], last) if is_name and before[0] in NOUNS else ("", "")
 
 
 def gate_names(context: object) -> list[str]:

@@ -60,7 +60,7 @@ class _Bar:
             MofNCompleteColumn(),
             TextColumn(self._unit),
             TimeElapsedColumn(),
-            console=Console(stderr=True),
+            console=Console(stderr=True, force_terminal=True),
             transient=True,
         )
         row = progress.add_task(self._what, total=self._total)

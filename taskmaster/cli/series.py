@@ -47,6 +47,7 @@ SCHEDULED = Schedule()
 def create(  # noqa: PLR0913 one flag each
     name: str,
     url: str,
+    /,
     *,
     schedule: Schedule = SCHEDULED,
     after: Annotated[str | None, Parameter(group=SCHEDULE)] = None,
@@ -123,7 +124,7 @@ def list_series(
 
 
 @app.command
-def show(name: Name, *, watch: Watch = ONCE, view: View = VIEW) -> None:
+def show(name: Name, /, *, watch: Watch = ONCE, view: View = VIEW) -> None:
     """One series, and its open task."""
     from taskmaster.cli.connect import connect
     from taskmaster.client import calls
@@ -173,7 +174,7 @@ def end(*names: Name, reason: str = "", view: View = VIEW) -> None:
 
 @app.command(name="next")
 def next_runs(
-    name: Name, count: Annotated[int, Parameter(show_default=True)] = 10, *, view: View = VIEW
+    name: Name, count: Annotated[int, Parameter(show_default=True)] = 10, /, *, view: View = VIEW
 ) -> None:
     """The coming runs of a series.
 

@@ -5,11 +5,11 @@ server. Flags that a submission shares with a series are in `Sending`.
 """
 
 import os
+import select
 import sys
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Group, Parameter
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 RULES = Group("Rules", sort_key=2)
 REQUEST = Group("Request", sort_key=1)
 CHUNK_BYTES = 64 * 1024
+PAUSE_S = 0.1
+"""Lines that have come are submitted when no more come for so long."""
 Many = Annotated[tuple[str, ...], Parameter(consume_multiple=False)]
 
 
@@ -203,23 +205,38 @@ def _submit_file(path: str, view: View) -> int | None:
     return exits.FAILED if refused else None
 
 
-def _lines(path: str, numbers: deque[int]) -> Iterator[bytes]:
-    """Lines that are not blank; their numbers in the file are added to `numbers`."""
-    from taskmaster.client import batch
+def _lines(path: str, numbers: deque[int]) -> Iterator[bytes | None]:
+    """Lines that are not blank, and None when no more come for now; their numbers in the file
+    are added to `numbers`."""
+    from taskmaster.client.batch import Lines
 
-    for number, line in enumerate(batch.lines(_chunks(path)), start=1):
-        if line.strip():
-            numbers.append(number)
-            yield line
+    lines, number = Lines(), 0
+    for chunk in _chunks(path):
+        for line in lines.take(chunk) if chunk is not None else lines.rest():
+            number += 1
+            if line.strip():
+                numbers.append(number)
+                yield line
+        if chunk == b"":
+            yield None
 
 
-def _chunks(path: str) -> Iterator[bytes]:
+def _chunks(path: str) -> Iterator[bytes | None]:
+    """What is there to read; empty when nothing comes for a moment, None at the end."""
     try:
-        if path == "-":
-            yield from iter(lambda: os.read(sys.stdin.fileno(), CHUNK_BYTES), b"")
-            return
-        with Path(path).open("rb") as file:
-            yield from iter(lambda: file.read(CHUNK_BYTES), b"")
+        fd = sys.stdin.fileno() if path == "-" else os.open(path, os.O_RDONLY)
+        try:
+            while True:
+                if not select.select([fd], [], [], PAUSE_S)[0]:
+                    yield b""
+                elif chunk := os.read(fd, CHUNK_BYTES):
+                    yield chunk
+                else:
+                    yield None
+                    return
+        finally:
+            if path != "-":
+                os.close(fd)
     except OSError as error:
         raise UsageError(
             f"cannot read {path}: {error.strerror}", remedy="name a file that can be read, or -"

@@ -90,7 +90,7 @@ def list_tasks(  # noqa: PLR0913 one flag each
 
 
 @app.command
-def show(task_id: str, *, watch: Watch = ONCE, view: View = VIEW) -> None:
+def show(task_id: str, /, *, watch: Watch = ONCE, view: View = VIEW) -> None:
     """The whole of one task."""
     from taskmaster.cli.columns import task_text
     from taskmaster.cli.connect import connect
@@ -110,6 +110,7 @@ def show(task_id: str, *, watch: Watch = ONCE, view: View = VIEW) -> None:
 @app.command
 def history(
     task_id: str,
+    /,
     *,
     limit: Limit = 0,
     page_token: PageToken = "",
@@ -138,7 +139,7 @@ def history(
 
 
 @app.command
-def why(task_id: str, *, watch: Watch = ONCE, view: View = VIEW) -> None:
+def why(task_id: str, /, *, watch: Watch = ONCE, view: View = VIEW) -> None:
     """Where a task's time went, and what holds it back now."""
     from taskmaster.cli.connect import connect
     from taskmaster.client import Why, calls

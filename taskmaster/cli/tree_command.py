@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from taskmaster.client import Unit
 
 
-def tree(path: str = "", *, watch: Watch = ONCE, view: View = VIEW) -> None:
+def tree(path: str = "", /, *, watch: Watch = ONCE, view: View = VIEW) -> None:
     """The supervision tree: what runs, how often it was restarted, what it crashed on.
 
     Args:

@@ -4,6 +4,7 @@ Rules of residence: the loop and the screen; what is looked at comes in. On a te
 is drawn over (rich); elsewhere every change is written below the last one.
 """
 
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -48,11 +49,14 @@ def look(view: View, watch: Watch, shown: Callable[[], Shown]) -> None:
 
 
 def _draw(view: View, shown: Callable[[], Shown], interval_s: float) -> None:
+    from rich.console import Console
     from rich.live import Live
     from rich.text import Text
 
     text = Text()
-    with Live(text, screen=True, auto_refresh=False, vertical_overflow="crop") as live:
+    size = shutil.get_terminal_size()  # some terminals say 0 columns, in which nothing fits
+    console = Console(width=size.columns, height=size.lines, force_terminal=True)
+    with Live(text, console=console, screen=True, auto_refresh=False) as live:
         while True:
             try:
                 text = Text.from_ansi(render(view, shown()))
