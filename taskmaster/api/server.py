@@ -44,6 +44,7 @@ GC_THRESHOLDS = (50_000, 20, 100)
 EXIT_STORE_UNKNOWN = 75
 """EX_TEMPFAIL: start it again."""
 EXIT_AT_ONCE = 130
+BACKLOG = 2048
 
 
 class _Uvicorn(uvicorn.Server):
@@ -84,6 +85,7 @@ def _listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen(BACKLOG)  # before anybody is told that it listens
     except OSError as error:
         listener.close()
         raise StoreUnavailableError(

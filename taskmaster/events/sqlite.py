@@ -128,10 +128,15 @@ class SQLiteStore(LogRecorder):
         return store
 
     def reader(self) -> SQLiteReader:
-        """A reader with a connection of its own; in memory, one that shares the writer's."""
+        """A reader with a connection of its own; in memory, one that shares the writer's.
+
+        The file was judged when this store opened it, and is not opened here by hand: closing any
+        descriptor of it would drop all of this process's locks on it, and the next program that
+        closes the log would delete the WAL under the writer.
+        """
         if self.datastore.path is None:
             return SQLiteReader(self.datastore)
-        return SQLiteReader.open(self.datastore.path)
+        return SQLiteReader(LogDatastore(self.datastore.path, read_only=True))
 
     def rebuild(self, progress: Progress | None = None) -> None:
         """Drop the index and fold it anew from the log; readers see it half folded meanwhile.

@@ -21,10 +21,6 @@ from tests.faults.harness.rig import Rig
 ANSWER_S = 2
 DISK_BYTES = 8 * 1024 * 1024
 pytestmark = pytest.mark.slow
-WAL_IS_LOST = pytest.mark.xfail(
-    reason="the server's own reader drops its lock on the file (refuse_foreign closes it), so the"
-    " next program to close the log deletes the WAL under the server"
-)
 
 
 async def _is_refused(rig: Rig, deadline_s: float = 30) -> None:
@@ -53,7 +49,6 @@ def _stays_quiet(rig: Rig) -> None:
     assert "Traceback" not in rig.server.said, rig.server.said
 
 
-@WAL_IS_LOST
 async def test_a_locked_database_is_waited_for(rig: Rig) -> None:
     """As a backup by another program locks it: for 4 s."""
     await rig.start()
@@ -181,7 +176,6 @@ async def test_a_kill_on_a_full_disk_loses_nothing(rig: Rig, disk: Disk) -> None
     await rig.close()
 
 
-@WAL_IS_LOST
 async def test_a_program_that_opens_and_closes_the_log_takes_nothing_away(rig: Rig) -> None:
     """SQLite deletes the WAL with the last connection to a log; a living server must count as
     one, or what it acknowledges from then on goes to a file without a name."""
