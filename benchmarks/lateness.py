@@ -51,11 +51,13 @@ def main() -> None:
             path,
             (waiting(names[n % len(names)], f"{sink.url}/due/{d}", d) for n, d in enumerate(dues)),
         )
-        with Server(place, path):
+        with Server(place, path) as server:
             spare_s = (first_at - wall_ns()) / SECOND
             assert spare_s > 0, f"the server was ready {-spare_s:.1f} s after the first due time"
             say(f"first due in {spare_s:.1f} s")
+            cpu = server.cpu_s()
             late_ns = arrived(sink, len(dues), spare_s + args.seconds)
+            cpu_us = 1e6 * (server.cpu_s() - cpu) / len(dues)
     rows = [
         Row(f"ms late, {name}", ours / MILLISECOND, bare / MILLISECOND, target)
         for name, ours, bare, target in (
@@ -66,6 +68,7 @@ def main() -> None:
     ]  # fmt: skip
     before = sum(late < 0 for late in late_ns)
     rows.append(Row("arrived before their due time", before, None, Target("at most", 0)))
+    rows.append(Row("server's CPU us per task", cpu_us))
     table(f"lateness: {len(late_ns):,} tasks at {rate:,} per s over {args.seconds} s", rows)
 
 
