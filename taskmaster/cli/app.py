@@ -31,8 +31,9 @@ COMMANDS = {
 DEFAULTS = Parameter(negative=(), show_default=False)
 
 
-def app() -> App:
-    """The whole command line."""
+def app(*, with_help: bool = True) -> App:
+    """The whole command line. Without help it starts sooner: its formatters take 25 ms."""
+    plain = with_help and not sys.stdout.isatty()
     root = App(
         name="taskmaster",
         help="A central scheduler that starts other systems' work over HTTP.",
@@ -41,7 +42,7 @@ def app() -> App:
         version_flags=["--version"],
         default_parameter=DEFAULTS,
         help_format="plaintext",
-        help_formatter="default" if sys.stdout.isatty() else "plain",
+        help_formatter="plain" if plain else None,
     )
     for name, text in GROUPS.items():
         root.command(f"taskmaster.cli.{name}:app", name=name, help=text)

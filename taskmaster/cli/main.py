@@ -41,17 +41,19 @@ def _command(arguments: Sequence[str]) -> int:
     from cyclopts import CycloptsError
 
     from taskmaster.cli.app import app
-    from taskmaster.cli.exits import USAGE
+    from taskmaster.cli.exits import UsageError
     from taskmaster.cli.view import VIEW, View
     from taskmaster.errors import TaskMasterError
 
-    root = app()
-    tokens = list(arguments) or ["--help"]
+    tokens = list(arguments)
+    # A noun alone shows its help too.
+    root = app(with_help=len(tokens) < 2 or not {"--help", "-h"}.isdisjoint(tokens))
     try:
-        command, bound, _ = root.parse_args(tokens, exit_on_error=False, print_error=False)
+        command, bound, _ = root.parse_args(
+            tokens or ["--help"], exit_on_error=False, print_error=False
+        )
     except CycloptsError as error:
-        print(f"error: {_in_words(error)}", file=sys.stderr)
-        return USAGE
+        return _tell(UsageError(_in_words(error), remedy=_where_to_read(error)), _output(tokens))
     view = next((each for each in bound.arguments.values() if isinstance(each, View)), VIEW)
     try:
         return command(*bound.args, **bound.kwargs) or 0
@@ -71,20 +73,33 @@ def _tell(error: "TaskMasterError | TimeoutError", view: "View") -> int:
         print(f"error: {error}; it goes on by itself", file=sys.stderr)
         return WAIT_TIMED_OUT
     if view.output == "json":
-        from taskmaster.client.outcome import problem_of
-
-        sys.stderr.write((problem_of(error) or document(error)).decode() + "\n")
+        # What the server sent, if it did: see the client's `problem_of`, which would load httpx.
+        sent: bytes | None = getattr(error.__cause__, "document", None)
+        print((sent or document(error)).decode(), file=sys.stderr)
     else:
         print(f"error: {printable(str(error))}", file=sys.stderr)
     return exit_code(error)
 
 
 def _in_words(error: Exception) -> str:
-    """Cyclopts' own words on one line, with where to read on."""
+    """What cyclopts says, on one line."""
     text = " ".join(str(error).split())
+    return text[:1].lower() + text[1:].rstrip(".")
+
+
+def _where_to_read(error: Exception) -> str:
     chain: Sequence[str] = getattr(error, "command_chain", None) or ()
-    text = text[:1].lower() + text[1:].rstrip(".")
-    return f"{text}; see '{' '.join(['taskmaster', *chain, '--help'])}'"
+    return f"see '{' '.join(['taskmaster', *chain, '--help'])}'"
+
+
+def _output(tokens: Sequence[str]) -> "View":
+    """How to show an error of a command line that cannot be read as a whole."""
+    from taskmaster.cli.view import View
+
+    given = " ".join(tokens).replace("=", " ")
+    is_json = "-o json" in given or "--output json" in given
+    is_json = is_json or os.environ.get("TASKMASTER_OUTPUT") == "json"
+    return View(output="json" if is_json else "table", debug="--debug" in tokens)
 
 
 if __name__ == "__main__":

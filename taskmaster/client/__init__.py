@@ -10,7 +10,8 @@ TASKMASTER_URL says where the server is, TASKMASTER_TOKEN holds an API key. Erro
 `UnreadableAnswerError` are the client's own.
 """
 
-from taskmaster.client.aio import AsyncClient
+from typing import TYPE_CHECKING
+
 from taskmaster.client.calls import Answer, Call
 from taskmaster.client.outcome import (
     UnauthorizedError,
@@ -49,6 +50,9 @@ from taskmaster.client.shapes import (
 )
 from taskmaster.client.sync import Client
 
+if TYPE_CHECKING:
+    from taskmaster.client.aio import AsyncClient
+
 __all__ = [
     "FINAL_STATES",
     "Answer",
@@ -86,3 +90,12 @@ __all__ = [
     "Why",
     "problem_of",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import the client for asyncio when it is asked for: a command line need not wait for it."""
+    if name != "AsyncClient":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from taskmaster.client.aio import AsyncClient  # noqa: PLC0415 the reason is above
+
+    return AsyncClient

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -293,3 +294,45 @@ def test_a_server_stops_in_good_order(tmp_path: Path) -> None:
         assert server.stop() == 0
 
     assert b"Traceback" not in server.said()
+
+
+COMPLETED = """
+PATH="$1:$PATH"; shift
+. <(taskmaster completion print bash)
+COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMP_LINE="$*"; COMP_POINT=${#COMP_LINE}
+_taskmaster taskmaster "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+printf '%s\n' "${COMPREPLY[@]}"
+"""
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not here")
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("ga", {"gate"}),
+        ("gate sh", {"show"}),
+        ("gate show complet", {"completed"}),
+        ("gate pause x complet", {"completed"}),
+        ("task list --gate complet", {"completed"}),
+        ("task list --due-", {"--due-before", "--due-after"}),
+        ("task list -o n", {"name", "ndjson"}),
+    ],
+)
+def test_bash_completes_commands_flags_and_names(
+    cli: Cli, server: ServerProcess, tmp_path: Path, words: str, expected: set[str]
+) -> None:
+    assert cli("gate set completed --rate 1").code == 0
+    program = tmp_path / "taskmaster"
+    program.write_text(f'#!/bin/sh\nexec {shlex.join(COMMAND)} "$@"\n')
+    program.chmod(0o755)
+
+    done = subprocess.run(
+        ["bash", "-c", COMPLETED, "bash", str(tmp_path), "taskmaster", *words.split()],
+        env=environment(TASKMASTER_URL=server.url),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+
+    assert set(done.stdout.split()) == expected

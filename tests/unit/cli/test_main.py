@@ -126,6 +126,13 @@ def test_bad_usage_is_one_line_and_2(cli: Cli, line: str) -> None:
     assert ran.err.count("\n") == 1
 
 
+def test_with_json_bad_usage_has_the_same_form(cli: Cli) -> None:
+    ran = cli("task list --nonsense -o json")
+
+    assert ran.code == exits.USAGE
+    assert json.loads(ran.err)["type"] == "/docs/problems#usage"
+
+
 def test_a_mistyped_command_gets_a_suggestion(cli: Cli) -> None:
     assert "gate" in cli("gates list").err
 
