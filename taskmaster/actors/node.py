@@ -5,6 +5,7 @@ ports, so that the same node runs on threads and sockets, and in simulation.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -28,6 +29,7 @@ from taskmaster.actors.supervisor import (
 )
 from taskmaster.delivery.headers import Signer
 from taskmaster.delivery.sender import Sender
+from taskmaster.errors import StoreUnavailableError
 from taskmaster.events.log import Append, AppendResult, Committed, Committer, Reader, Write
 from taskmaster.events.types import (
     NEW,
@@ -47,7 +49,8 @@ from taskmaster.events.types import (
 
 IN_FLIGHT = 512
 """Attempts in flight of the whole node, by default."""
-OPEN_BATCH = 500
+RECORD_S = 10
+"""A process that cannot write that it opened the log for so many seconds does not serve."""
 
 
 class NodeSettings(Struct, frozen=True):
@@ -157,7 +160,8 @@ class Node:
                 await self.slots.empty()
         except TimeoutError:
             pass  # what is still open is ended as interrupted at the next start
-        await self._record(NodeStopped(at=self.ports.clock.wall()))
+        with contextlib.suppress(StoreUnavailableError):  # the next start sees that it is missing
+            await self._record(NodeStopped(at=self.ports.clock.wall()))
         assert self._root is not None
         root, self._root = self._root, None
         await stop(root.actor_ref)
@@ -225,5 +229,12 @@ class Node:
                 future.set_result(result)
 
         self._note(event, told)
-        result = await future
+        try:
+            async with asyncio.timeout(RECORD_S):
+                result = await future
+        except TimeoutError:
+            raise StoreUnavailableError(
+                f"the store takes no commit: {self.store.error or 'no answer'}",
+                remedy="free its disk or end what locks it, and start again",
+            ) from None
         assert isinstance(result, Committed), "another writer of the node's stream"
