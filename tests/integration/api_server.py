@@ -22,6 +22,13 @@ class PlainSender:
         self.sent.append(outbound)
         return Responded(status=self.status, duration_ns=MILLISECOND, body=b"done")
 
+    def is_ready(self, outbound: Outbound) -> bool:
+        del outbound
+        return True
+
+    async def prepare(self, outbound: Outbound) -> None:
+        del outbound
+
     async def close(self) -> None:
         pass
 
