@@ -174,6 +174,7 @@ def test_colour_is_for_terminals_or_by_force(cli: Cli) -> None:
 def test_columns_cut_tables(cli: Cli) -> None:
     page = {"items": [{**GATE, "gate": "g" * 90}], "next_page_token": None}
     with answering(Reply(200, page)) as stub:
+        cli.environ.delenv("COLUMNS", raising=False)
         whole = cli("gate list", stub).out
         cli.environ.setenv("COLUMNS", "40")
         cut = cli("gate list", stub).out
