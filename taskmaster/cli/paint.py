@@ -134,11 +134,15 @@ def _line(paint: Paint, titles: Sequence[str], cells: Sequence[str], widths: Seq
 
 
 def _cut(text: str, width: int) -> str:
-    if cell_width(text.rstrip()) <= width:
-        return text if cell_width(text) <= width else text.rstrip()
-    while text and cell_width(text) >= max(width, 1):
-        text = text[:-1]
-    return text + "…" if width > 0 else ""
+    """The text in at most `width` columns. What is cut fills them, so that nothing follows."""
+    if cell_width(text) <= width:
+        return text
+    kept = text.rstrip()
+    if cell_width(kept) > width:
+        while kept and cell_width(kept) >= max(width, 1):
+            kept = kept[:-1]
+        kept = f"{kept}…" if width > 0 else ""
+    return kept + " " * (width - cell_width(kept))
 
 
 def _escaped(char: str) -> str:

@@ -1,6 +1,7 @@
 """What a command ends with, and where it writes what, against a server of few words."""
 
 import json
+import os
 from typing import NamedTuple
 
 import pytest
@@ -23,8 +24,9 @@ class Ran(NamedTuple):
 
 @pytest.fixture
 def cli(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> "Cli":
-    for name in ("TASKMASTER_URL", "TASKMASTER_TOKEN", "TASKMASTER_OUTPUT", "FORCE_COLOR"):
-        monkeypatch.delenv(name, raising=False)
+    for name in os.environ:
+        if name.startswith(("TASKMASTER_", "COLUMNS", "NO_COLOR", "FORCE_COLOR")):
+            monkeypatch.delenv(name)
     return Cli(capfd, monkeypatch)
 
 

@@ -41,6 +41,12 @@ def test_wide_characters_take_two_columns() -> None:
     assert table(PLAIN, COLUMNS, [("門", "open")]).splitlines()[1] == "門    open"
 
 
+def test_what_does_not_fit_is_cut_in_every_row_alike() -> None:
+    rows = [("short", "open"), ("longer than that", "open")]
+
+    assert table(Paint(width=10), COLUMNS, rows).splitlines() == ["NAME", "short", "longer th…"]
+
+
 @given(lists(tuples(text(max_size=8), text(max_size=8)), max_size=4), integers(1, 30))
 def test_no_line_is_wider_than_it_may_be(rows: list[Row], width: int) -> None:
     shown = table(Paint(width=width), COLUMNS, rows)
