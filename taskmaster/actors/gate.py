@@ -22,6 +22,7 @@ from taskmaster.actors.messages import (
     OwnAppended,
     PageRead,
     RestAsked,
+    RestRefused,
     SeriesCommandGiven,
     SeriesDecided,
     SnapshotRead,
@@ -105,7 +106,6 @@ class GateActor(LoopActor):
         """Send nothing more."""
         if self._line.pacer is not None:
             self._line.pacer.stop()
-        self._timer.forget(self._name)
 
     def on_failure(
         self,
@@ -133,7 +133,6 @@ class GateActor(LoopActor):
             for stashed in stash:
                 self._receive(stashed)
         elif self._gate is None:
-            self._heard += not isinstance(message, Woken)
             self._stash.append(message)
         else:
             self._receive(message)
@@ -154,6 +153,9 @@ class GateActor(LoopActor):
                     self._offer(item, position, now)
             case PageRead():
                 self._page_read(message)
+            case RestRefused(routed=routed):
+                self._heard = routed
+                self._wakes.refused()
             case Woken():
                 self._again = False
             case OwnAppended(committed=committed):

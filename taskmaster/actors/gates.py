@@ -13,9 +13,9 @@ from msgspec import Struct
 
 from taskmaster.actors.backlog import Waiting
 from taskmaster.actors.gate import GateActor
-from taskmaster.actors.line import GateLine, Ports
+from taskmaster.actors.line import GateLine, Ports, Woken
 from taskmaster.actors.loop import Down, LoopActor, tell, tell_to_stop, watch
-from taskmaster.actors.messages import RestAsked, TasksCame
+from taskmaster.actors.messages import RestAsked, RestRefused, TasksCame
 from taskmaster.actors.supervisor import ChildSpec, Crashed, Incident, Supervisor
 from taskmaster.actors.task import TasksActor
 from taskmaster.actors.timer import Timer
@@ -138,7 +138,7 @@ class GatesActor(LoopActor):
         unit = self._units.get(gate) or self._wake(gate)
         if unit is None:
             return
-        unit.routed += 1
+        unit.routed += not isinstance(mail, Woken)
         unit.line.tell(mail)
 
     def _wake(self, gate: GateName) -> Unit | None:
@@ -188,9 +188,13 @@ class GatesActor(LoopActor):
     def _rest(self, asked: RestAsked) -> None:
         """Put a gate to rest, unless mail has gone there since it asked."""
         unit = self._units.get(asked.gate)
-        if unit is None or unit.routed != asked.heard:
+        if unit is None:
+            return
+        if unit.routed != asked.heard:
+            unit.line.tell(RestRefused(unit.routed))
             return
         del self._units[asked.gate]
+        self.timer.forget(asked.gate)
         tell_to_stop(unit.supervisor.actor_ref)
         if asked.next_due_at is not None:
             self._due[asked.gate] = asked.next_due_at

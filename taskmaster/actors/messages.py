@@ -140,6 +140,12 @@ class SeriesDecided(Struct, frozen=True):
     open_task: TaskId | None
 
 
+class RestRefused(Struct, frozen=True):
+    """Mail was on its way, or was lost with an incarnation before: `routed` is what to count on."""
+
+    routed: int
+
+
 class RestAsked(Struct, frozen=True):
     """A gate has nothing to do before `next_at`; `heard` counts the messages it has had."""
 

@@ -116,6 +116,10 @@ class Wakes:
         self._gate = gate
         self._idle_since: Mono | None = None
 
+    def refused(self) -> None:
+        """The minute begins anew."""
+        self._idle_since = None
+
     def arm(self, at: Mono | None, now: Mono, *, has_work: bool) -> bool:
         """Wake the gate at `at`, or not at all; True when it has been idle for so long that it
         may rest."""
