@@ -229,7 +229,9 @@ class GateActor(LoopActor):
                 if item is None or not self._start(item, mono, wall):
                     break
             else:
-                self._turn_again()
+                if not self._again:
+                    self._again = True
+                    tell(self.actor_ref, Woken())
         self._read_page(wall)
         self._rearm(wall)
 
@@ -259,11 +261,6 @@ class GateActor(LoopActor):
         line.pacer.granted()
         line.tasks.start_task(task, item.number, started)
         return True
-
-    def _turn_again(self) -> None:
-        if not self._again:
-            self._again = True
-            tell(self.actor_ref, Woken())
 
     def _read_page(self, wall: Wall) -> None:
         backlog = self._backlog
@@ -431,7 +428,7 @@ class GateActor(LoopActor):
 
     @property
     def is_settled(self) -> bool:
-        """Whether none of the gate's own events is on its way to the log."""
+        """Whether none of the gate's own events is on its way."""
         return self._stream.is_settled
 
     @property
