@@ -62,7 +62,9 @@ def test_the_demo_breaks_no_promise_and_the_other_arm_falls_over(tmp_path: Path)
     assert crashed is not None
     assert crashed[1] == "0"
     assert int(crashed[2]) >= 1
-    assert picture.read_text("utf-8").startswith("<svg")
+    drawn = picture.read_text("utf-8")
+    assert drawn.startswith("<svg")
+    assert "https://cdn" not in drawn, "a picture fetches nothing"
     assert living(tmp_path) == []
 
 
