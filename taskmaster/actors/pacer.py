@@ -37,6 +37,8 @@ class Pacer:
         self._held: deque[Held] = deque()
         self._granted = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._leaving: TaskId | None = None
+        self._is_letting_go = False
 
     def granted(self) -> None:
         """A start was granted that will come here or be `lost`."""
@@ -61,7 +63,8 @@ class Pacer:
         if paces != self.paces:
             self._tats = carried_tats(self.paces, self._tats, paces, self._clock.mono())
             self.paces = paces
-            self._let_go()
+            if not self._is_letting_go:
+                self._let_go()
 
     def hold(self, held: Held) -> None:
         """Send a committed start when its time comes: at once where the gate has no rates."""
@@ -70,7 +73,7 @@ class Pacer:
             held.go(self._clock.mono())
             return
         self._held.append(held)
-        if self._timer is None:
+        if self._timer is None and not self._is_letting_go:
             self._let_go()
 
     def drop(self, task: TaskId) -> bool:
@@ -91,20 +94,31 @@ class Pacer:
             self._timer = None
         return held
 
-    def departed(self, sent_at: Mono, decided_at: Mono) -> None:
-        """The request left later than decided: an idle limit counts from the real instant."""
-        late = sent_at - decided_at
-        if late > 0:
-            self._tats = tuple(
-                Mono(tat + late) if tat - pace.interval_ns <= decided_at else tat
-                for pace, tat in zip(self.paces, self._tats, strict=True)
-            )
+    def departed(self, task: TaskId) -> None:
+        """A start that was let go leaves now: this instant is what is spent, so that every later
+        decision knows it, however late the loop was."""
+        if self._leaving == task:
+            self._tats = spend(self.paces, self._tats, self._clock.mono())
+            self._left()
+
+    def stayed(self, task: TaskId) -> None:
+        """A start that was let go was given up instead; nothing left."""
+        if self._leaving == task:
+            self._left()
+
+    def _left(self) -> None:
+        self._leaving = None
+        self._granted -= 1
+        if not self._is_letting_go:
+            self._let_go()
 
     def _let_go(self) -> None:
+        """Let go what may leave now, one at a time: the next waits until that one has left."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        while self._held:
+        self._is_letting_go = True
+        while self._held and self._leaving is None:
             now = self._clock.mono()
             head = self._held[0]
             if now > head.slot_at + GRANT_LIFETIME_NS:
@@ -116,8 +130,8 @@ class Pacer:
             if at > now:
                 loop = asyncio.get_running_loop()
                 self._timer = loop.call_later((at - now) / SECOND, self._let_go)
-                return
+                break
             self._held.popleft()
-            self._granted -= 1
-            self._tats = spend(self.paces, self._tats, now)
+            self._leaving = head.task
             head.go(now)
+        self._is_letting_go = False

@@ -54,7 +54,6 @@ class TaskActor(LoopActor):
         self._started = flight.started
         self._line = line
         self._ports = ports
-        self._decided_at = Mono(0)
         self._unsent = True
         self._appending = False
         self._result: AttemptSucceeded | AttemptFailed | AttemptVoided | None = None
@@ -116,8 +115,9 @@ class TaskActor(LoopActor):
     def _go(self, decided_at: Mono) -> None:
         """Send now; a start that lay too long is given up instead (semantics 3.8)."""
         if self.life.is_over or not self._unsent or self._result is not None:
+            if self._line.pacer is not None:
+                self._line.pacer.stayed(self._task.id)
             return
-        self._decided_at = decided_at
         if decided_at > self._started.slot_at + GRANT_LIFETIME_NS:
             self._void()
             return
@@ -125,9 +125,6 @@ class TaskActor(LoopActor):
         self.spawn(self._attempt())
 
     async def _attempt(self) -> None:
-        pacer = self._line.pacer
-        if pacer is not None and pacer.paces:
-            pacer.departed(self._ports.clock.mono(), self._decided_at)
         self.now(self._settle, await self._send())
 
     async def _send(self) -> Answer:
@@ -145,7 +142,10 @@ class TaskActor(LoopActor):
         if signers:
             now = ports.clock.wall()
             headers += signature_headers(signers, task_id=task.id, body=request.body, now=now)
-        return await ports.sender.send(self._outbound(headers, request.body))
+        outbound = self._outbound(headers, request.body)
+        if self._line.pacer is not None:
+            self._line.pacer.departed(task.id)  # the last thing before the client
+        return await ports.sender.send(outbound)
 
     def _outbound(self, headers: tuple[tuple[str, str], ...], body: bytes) -> Outbound:
         task = self._task
@@ -164,6 +164,8 @@ class TaskActor(LoopActor):
         if self.life.is_over or not self._unsent or self._result is not None:
             return
         self._unsent = False
+        if self._line.pacer is not None:
+            self._line.pacer.stayed(self._task.id)
         self._result = AttemptVoided(
             at=self._ports.clock.wall(), gate=self._task.gate, attempt=self._task.starts
         )
@@ -383,6 +385,9 @@ class TasksActor(LoopActor):
         """Its gate forgets the flight once it has heard of the end, in log order."""
         self._ports.slots.give_back()
         task_id = TaskId(down.name)
+        if self._line.pacer is not None:
+            # ended between being let go and leaving: taken as sent, for nobody knows
+            self._line.pacer.departed(task_id)
         flight = self._running[task_id]
         flight.is_over = True
         if down.error is not None:
