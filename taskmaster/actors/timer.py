@@ -6,7 +6,7 @@ the timer never sleeps longer than `LOOK_NS` while anything waits, and says when
 
 import asyncio
 from collections.abc import Callable
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 
 from taskmaster.actors.ports import Clock
 from taskmaster.events.types import MINUTE, SECOND, GateName, Mono, Wall
@@ -14,6 +14,8 @@ from taskmaster.events.types import MINUTE, SECOND, GateName, Mono, Wall
 LOOK_NS = 5 * SECOND
 IDLE_NS = MINUTE
 """A gate with nothing to do for this long is put to rest."""
+STALE_WISHES = 64
+"""So many entries that no longer hold may lie in the heap beside two for each gate."""
 
 
 class Timer:
@@ -63,6 +65,10 @@ class Timer:
             return
         self._at[gate] = at
         heappush(self._heap, (at, gate))
+        if len(self._heap) > 2 * len(self._at) + STALE_WISHES:
+            # those behind an earlier entry are never met at the head
+            self._heap = [(instant, name) for name, instant in self._at.items()]
+            heapify(self._heap)
         self._arm()
 
     def _arm(self) -> None:

@@ -107,6 +107,23 @@ def test_a_gate_may_ask_again_while_it_is_woken() -> None:
     assert alarmed(script) == [("a", 1.0), ("a", 2.0), ("a", 3.0), ("a", 4.0)]
 
 
+def test_wishes_that_no_longer_hold_do_not_pile_up_behind_an_earlier_one() -> None:
+    """Another gate's entry stays at the head, so that they never come there."""
+
+    async def main() -> int:
+        alarm = Alarm()
+        alarm.timer.wake_at(A, mono(30))
+        for number in range(10_000):
+            alarm.timer.wake_at(B, Mono(mono(86_400) + number % 1_000))
+        size = len(alarm.timer._heap)  # pyright: ignore[reportPrivateUsage]  # its bound is the point
+        await asyncio.sleep(90_000)
+
+        assert alarm.woken == [("a", 30.0), ("b", pytest.approx(86_400))]
+        return size
+
+    assert run_simulated(main()) < 100
+
+
 @given(
     st.lists(
         st.tuples(st.sampled_from("abcd"), st.integers(0, 30), st.integers(0, 4)),
