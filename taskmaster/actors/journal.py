@@ -149,6 +149,7 @@ class JournalActor(LoopActor):
         self._on_back = on_back
         self._lanes = Lanes()
         self._replies: deque[tuple[Reply, AppendResult]] = deque()
+        self._is_handing_out = False
         self._committing: asyncio.Task[None] | None = None
         self._is_told = False
         self._retry_ns = RETRY_MIN_NS
@@ -210,7 +211,8 @@ class JournalActor(LoopActor):
                 self.appends += len(batch)
                 for entry, answer in zip(batch, result, strict=True):
                     self._replies.append((entry.reply, answer))
-                self._hand_out()
+                if not self._is_handing_out:
+                    self._hand_out()
                 self._came_back()
                 self._commit_next()
             case NotStored(error=error):
@@ -224,8 +226,10 @@ class JournalActor(LoopActor):
         for _ in range(min(REPLIES_A_TURN, len(self._replies))):
             reply, answer = self._replies.popleft()
             reply(answer)
-        if self._replies:
-            tell(self.actor_ref, _HandOut())
+        self._is_handing_out = bool(self._replies)
+        if self._is_handing_out:
+            # mail that one tells oneself now would be served in this very turn
+            asyncio.get_running_loop().call_soon(tell, self.actor_ref, _HandOut())
 
     def _came_back(self) -> None:
         self._retry_ns = RETRY_MIN_NS

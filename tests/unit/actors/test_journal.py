@@ -30,7 +30,7 @@ from taskmaster.events.log import (
     VersionConflict,
     Write,
 )
-from taskmaster.events.types import MILLISECOND, Position, Stream, Version
+from taskmaster.events.types import MILLISECOND, Mono, Position, Stream, Version, Wall
 from tests.unit.actors.loops import VirtualClock, run_on, run_simulated, simulated_loop, turns
 
 LANES: tuple[Lane, ...] = ("outcome", "submission", "start", "control")
@@ -254,6 +254,37 @@ def test_a_conflict_is_told_to_the_one_that_lost_alone() -> None:
         ("b", VersionConflict(Stream("b"), Version(1))),
         ("c", Committed(Position(2))),
     ]
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "uvloop"])
+def test_replies_are_handed_out_a_few_a_turn(kind: str) -> None:
+    class Clock:
+        def wall(self) -> Wall:
+            return Wall(0)
+
+        def mono(self) -> Mono:
+            return Mono(0)
+
+    class Quick:
+        async def commit(self, batch: Sequence[Append]) -> BatchResult:
+            await asyncio.sleep(0)
+            return [Committed(Position(number)) for number, _ in enumerate(batch)]
+
+    async def main() -> int:
+        told: list[Told] = []
+        journal = JournalActor(
+            Quick(), Clock(), StoreState(), on_unknown=print, on_back=lambda: None
+        )
+        journal.launch()
+        for number in range(BATCH_PER_LANE):
+            journal.gather(Entry(append_of(str(number)), "outcome", told.append))
+        most = before = 0
+        while len(told) < BATCH_PER_LANE:
+            await asyncio.sleep(0)
+            most, before = max(most, len(told) - before), len(told)
+        return most
+
+    assert run_on(kind, main()) == REPLIES_A_TURN
 
 
 def test_the_next_commits_replies_overtake_none_of_a_big_one() -> None:
