@@ -51,6 +51,7 @@ from taskmaster.model.gate import (
     Grant,
     Wait,
     admit,
+    allowed,
     evolve_attempt,
     paces,
     stopped_ns,
@@ -190,7 +191,7 @@ class GateActor(LoopActor):
         gate = folded_gate(snapshot, self._name)
         self._position = snapshot.position
         sent = tats_after_crash(paces(gate), gate.tats, now)
-        pacer = Pacer(self._ports.clock, paces(gate), sent)
+        pacer = Pacer(self._ports.clock, allowed(gate), sent)
         self._backlog = Backlog(gate.settings.aging_ns)
         self._idle = IdleTasks(self._ports, self.spawn, partial(tell, self.actor_ref))
         for task_id, flight in list(self._line.tasks.running.items()):
@@ -413,7 +414,7 @@ class GateActor(LoopActor):
         self._line.concurrency = gate.settings.limits.concurrency
         self._backlog.set_aging(gate.settings.aging_ns)
         assert self._line.pacer is not None
-        self._line.pacer.change(paces(gate))
+        self._line.pacer.change(allowed(gate))
 
     # --- questions, answered on the loop ------------------------------------------------------
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from taskmaster.actors.ports import Clock
 from taskmaster.events.types import SECOND, Mono, TaskId
-from taskmaster.model.limits import GRANT_LIFETIME_NS, Spacing, carried_tats, spend, token_at
+from taskmaster.model.limits import GRANT_LIFETIME_NS, Allowed, carried_tats, spend, token_at
 
 
 class Held(Struct, frozen=True, gc=False):
@@ -29,10 +29,11 @@ class Held(Struct, frozen=True, gc=False):
 class Pacer:
     """The queue of committed starts of one gate. On the loop's thread."""
 
-    def __init__(self, clock: Clock, paces: tuple[Spacing, ...], tats: tuple[Mono, ...]) -> None:
+    def __init__(self, clock: Clock, allowed: Allowed, tats: tuple[Mono, ...]) -> None:
         """Go on from `tats`, where sending stood."""
         self._clock = clock
-        self.paces = paces
+        self._allowed = allowed
+        self.paces = allowed.paces
         self._tats = tats
         self._held: deque[Held] = deque()
         self._granted = 0
@@ -58,11 +59,12 @@ class Pacer:
             for pace, tat in zip(self.paces, self._tats, strict=True)
         )
 
-    def change(self, paces: tuple[Spacing, ...]) -> None:
+    def change(self, allowed: Allowed) -> None:
         """Space by other rates from now on; what was sent stays spent."""
-        if paces != self.paces:
-            self._tats = carried_tats(self.paces, self._tats, paces, self._clock.mono())
-            self.paces = paces
+        if allowed != self._allowed:
+            self._tats = carried_tats(self._allowed, self._tats, allowed, self._clock.mono())
+            self._allowed = allowed
+            self.paces = allowed.paces
             if not self._is_letting_go:
                 self._let_go()
 

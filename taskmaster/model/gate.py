@@ -38,6 +38,7 @@ from taskmaster.events.types import (
 )
 from taskmaster.model.limits import (
     LOOKAHEAD_NS,
+    Allowed,
     Spacing,
     carried_tats,
     fresh_tats,
@@ -140,6 +141,11 @@ class Wait(Struct, frozen=True, gc=False):
 def percent(gate: Gate) -> int:
     """The share of its limits that a gate may use now."""
     return gate.mode.percent if isinstance(gate.mode, Ramping) else 100
+
+
+def allowed(gate: Gate) -> Allowed:
+    """What the gate's settings and its mode allow now."""
+    return Allowed(gate.settings.limits, percent(gate))
 
 
 def paces(gate: Gate) -> tuple[Spacing, ...]:
@@ -319,12 +325,12 @@ def _changed(gate: Gate, event: GateEvent) -> Gate:
 def _in_mode(gate: Gate, mode: Mode, at: Mono) -> Gate:
     """Outcomes are counted anew in each mode; what was spent stays spent at the new share."""
     moved = replace(gate, mode=mode, failures_in_row=0, buckets=(), failed=0)
-    return replace(moved, tats=carried_tats(paces(gate), gate.tats, paces(moved), at))
+    return replace(moved, tats=carried_tats(allowed(gate), gate.tats, allowed(moved), at))
 
 
 def _with_limits(gate: Gate, settings: GateSettings, at: Mono) -> Gate:
     moved = replace(gate, settings=settings)
-    return replace(moved, tats=carried_tats(paces(gate), gate.tats, paces(moved), at))
+    return replace(moved, tats=carried_tats(allowed(gate), gate.tats, allowed(moved), at))
 
 
 def is_calm(gate: Gate) -> bool:

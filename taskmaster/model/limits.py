@@ -29,6 +29,23 @@ class Spacing(Struct, frozen=True, gc=False):
     interval_ns: int
     burst: int
 
+    @property
+    def empty_ns(self) -> int:
+        """How long an empty bucket takes to be full again."""
+        return self.burst * self.interval_ns
+
+
+class Allowed(Struct, frozen=True, gc=False):
+    """Limits, and the share of them that may be used, in percent."""
+
+    limits: Limits
+    percent: int = 100
+
+    @property
+    def paces(self) -> tuple[Spacing, ...]:
+        """The rates as they hold at this share."""
+        return spacings(self.limits, self.percent)
+
 
 def default_burst(rate: float, per_ns: int) -> int:
     """`max(1, ceil(r * 20 ms))`: a fiftieth of a second of starts."""
@@ -74,21 +91,25 @@ def fresh_tats(paces: tuple[Spacing, ...], at: Mono) -> tuple[Mono, ...]:
 
 
 def carried_tats(
-    old: tuple[Spacing, ...], tats: tuple[Mono, ...], new: tuple[Spacing, ...], at: Mono
+    old: Allowed, tats: tuple[Mono, ...], new: Allowed, at: Mono
 ) -> tuple[Mono, ...]:
-    """The tats under new rates from `at` on: what was spent stays spent.
+    """The tats under other limits, or another share of them, from `at` on.
 
-    In a window across the change at most `max(old burst, new burst)` plus what both rates allow
-    for their part of it may start. A rate that was not there before begins with a full bucket.
+    What was spent stays spent. A share of the same limits keeps the time until the bucket is full
+    again, so no window across any number of shares holds more than the whole limits allow. Across
+    one change of limits a window holds at most `max(old burst, new burst)` plus what both rates
+    allow for their part of it. A rate that was not there before begins with a full bucket.
     """
     carried: list[Mono] = []
-    for index, pace in enumerate(new):
-        if index >= len(old) or index >= len(tats):
+    old_whole, whole = spacings(old.limits), spacings(new.limits)
+    for index, pace in enumerate(new.paces):
+        if index >= len(old_whole) or index >= len(tats):
             carried.append(at)
             continue
         spent_ns = max(0, tats[index] - at)
-        moved_ns = -(-spent_ns * pace.interval_ns // old[index].interval_ns)
-        carried.append(Mono(at + min(moved_ns, pace.burst * pace.interval_ns)))
+        moved_ns = -(-spent_ns * whole[index].interval_ns // old_whole[index].interval_ns)
+        empty_ns = max(whole[index].empty_ns, pace.empty_ns)
+        carried.append(Mono(at + min(moved_ns, empty_ns)))
     return tuple(carried)
 
 
@@ -111,6 +132,6 @@ def tats_after_crash(
     """
     restored: list[Mono] = []
     for pace, tat in zip(paces, tats, strict=True):
-        latest = now + pace.burst * pace.interval_ns
+        latest = now + pace.empty_ns
         restored.append(Mono(max(tat, min(tat + GRANT_LIFETIME_NS, latest))))
     return tuple(restored)

@@ -12,10 +12,9 @@ from taskmaster.actors.pacer import Held, Pacer
 from taskmaster.events.types import MILLISECOND, SECOND, Limits, Mono, Rate, TaskId
 from taskmaster.model.limits import (
     LOOKAHEAD_NS,
-    Spacing,
+    Allowed,
     fresh_tats,
     later_tats,
-    spacings,
     spend,
     token_at,
 )
@@ -52,8 +51,8 @@ class Sends:
 
 def pacer_of(*rates: Rate) -> Pacer:
     """Buckets full at the beginning of virtual time."""
-    paces = spacings(Limits(rates=rates))
-    return Pacer(VirtualClock(), paces, fresh_tats(paces, MONO))
+    allowed = Allowed(Limits(rates=rates))
+    return Pacer(VirtualClock(), allowed, fresh_tats(allowed.paces, MONO))
 
 
 def hold(pacer: Pacer, held: Held) -> None:
@@ -276,7 +275,7 @@ def test_a_higher_rate_lets_what_waits_go_sooner() -> None:
         hold(pacer, sends.held("a", mono(0)))
         hold(pacer, sends.held("b", mono(0)))
         await asyncio.sleep(0.5)
-        pacer.change(spacings(Limits(rates=(Rate(100.0, SECOND, 1),))))
+        pacer.change(Allowed(Limits(rates=(Rate(100.0, SECOND, 1),))))
         await asyncio.sleep(1)
         return sends.at
 
@@ -288,7 +287,7 @@ def test_a_lower_rate_makes_what_waits_leave_later() -> None:
         sends, pacer = Sends(), pacer_of(Rate(10.0, SECOND, 1))
         hold(pacer, sends.held("a", mono(0)))
         hold(pacer, sends.held("b", mono(0.1)))
-        pacer.change(spacings(Limits(rates=(Rate(2.0, SECOND, 1),))))
+        pacer.change(Allowed(Limits(rates=(Rate(2.0, SECOND, 1),))))
         await asyncio.sleep(2)
         return sends
 
@@ -300,9 +299,9 @@ def test_without_rates_from_now_on_what_waits_leaves_at_its_slot() -> None:
         sends, pacer = Sends(), pacer_of(Rate(1.0, SECOND, 1))
         hold(pacer, sends.held("a", mono(0)))
         hold(pacer, sends.held("b", mono(0.02)))
-        pacer.change(())
+        pacer.change(Allowed(Limits()))
         await asyncio.sleep(0.5)
-        pacer.change((Spacing(SECOND, 1),))
+        pacer.change(Allowed(Limits(rates=(Rate(1.0, SECOND, 1),))))
         hold(pacer, sends.held("c", mono(0.5)))
         return sends.at
 
