@@ -138,7 +138,7 @@ def _set(
     if settings == gate.settings:
         return ()
     changed = GateLimitsChanged(at=wall, cause=cause, settings=settings, mono=now)
-    return (changed, *ramp_after_raise(gate, settings.limits, now, wall, cause))
+    return (changed, *ramp_after_raise(gate, settings, now, wall, cause))
 
 
 def refuse_name(name: str) -> Rejected | None:

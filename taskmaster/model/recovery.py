@@ -4,6 +4,7 @@ Rules of residence: pure decisions over a gate's folded state. `react` is asked 
 outcome and at every wake-up, and says which events follow by rule alone.
 """
 
+from math import inf
 from typing import assert_never
 
 from msgspec import Struct
@@ -19,6 +20,7 @@ from taskmaster.events.types import (
     GateRampStepped,
     GateRecovered,
     GateResumed,
+    GateSettings,
     GateTripped,
     Limits,
     Mono,
@@ -29,7 +31,11 @@ from taskmaster.model.gate import Gate, Open, Probing, Ramping, Tripped
 
 FALLBACK_MIN_ATTEMPTS = 5
 FALLBACK_RATIO = 0.2
-"""A step of the ramp with at least 5 ended attempts of which a fifth failed falls back a step."""
+"""A step of the ramp with at least 5 ended attempts of which a fifth failed falls back a step.
+
+A step is left upwards only when fewer failed, and as many ended well in it as are open now: an
+endpoint that hangs gives no evidence that it could take more.
+"""
 
 
 class Seen(Struct, frozen=True):
@@ -96,11 +102,25 @@ def _ramp_change(gate: Gate, mode: Ramping, now: Mono, wall: Wall, seen: Seen) -
         return _trip(gate, now, wall, seen, trips=mode.trips + 1)
     ended = sum(bucket.ended for bucket in gate.buckets)
     failed = sum(bucket.failed for bucket in gate.buckets)
-    if ended >= FALLBACK_MIN_ATTEMPTS and failed >= FALLBACK_RATIO * ended and mode.step > 0:
-        return _step(gate, now, wall, step=mode.step - 1, why="fallback")
-    if now < mode.until:
+    ailing = failed > 0 and failed >= FALLBACK_RATIO * ended
+    if ended >= FALLBACK_MIN_ATTEMPTS and ailing:
+        lower = _share_below(gate, mode.percent)
+        return None if lower is None else _step(gate, now, wall, step=lower, why="fallback")
+    if now < mode.until or ailing or ended - failed < gate.in_flight:
         return None
-    return _step(gate, now, wall, step=mode.step + 1, why="step")
+    return _step(gate, now, wall, step=_share_above(gate, mode.percent), why="step")
+
+
+def _share_below(gate: Gate, percent: int) -> int | None:
+    """The last step under a share; the settings may have other steps by now."""
+    steps = gate.settings.recovery.ramp_steps
+    return max((i for i, share in enumerate(steps) if share < percent), default=None)
+
+
+def _share_above(gate: Gate, percent: int) -> int:
+    """The first step over a share, or the number of steps when there is none."""
+    steps = gate.settings.recovery.ramp_steps
+    return next((i for i, share in enumerate(steps) if share > percent), len(steps))
 
 
 def is_failing(gate: Gate, wall: Wall) -> bool:
@@ -176,21 +196,27 @@ def ramp_after_stop(
 
 
 def ramp_after_raise(
-    gate: Gate, limits: Limits, now: Mono, wall: Wall, cause: Cause
+    gate: Gate, settings: GateSettings, now: Mono, wall: Wall, cause: Cause
 ) -> tuple[GateEvent, ...]:
-    """The ramp after limits were raised more than twofold, from the step nearest the old ones."""
-    raised = _raise_ratio(gate.settings.limits, limits)
-    steps = gate.settings.recovery.ramp_steps
+    """The ramp after limits were raised more than twofold, from the step nearest to what was
+    allowed before; a gate on the ramp climbs no step by it."""
+    steps = settings.recovery.ramp_steps
+    raised = _raise_ratio(gate.settings.limits, settings.limits)
     if raised <= 2 or not steps or not isinstance(gate.mode, Open | Ramping):
         return ()
-    step = next((i for i, share in enumerate(steps) if share * raised >= 100), len(steps) - 1)
+    share_now = gate.mode.percent if isinstance(gate.mode, Ramping) else 100
+    enough = (i for i, share in enumerate(steps) if share * raised >= share_now)
+    step = next(enough, len(steps) - 1)
     if steps[step] >= 100:
         return ()
-    ahead = replace(gate, settings=replace(gate.settings, limits=limits))
+    ahead = replace(gate, settings=settings)
     return (_step(ahead, now, wall, step=step, why="limits", cause=cause),)
 
 
 def _raise_ratio(old: Limits, new: Limits) -> float:
+    """How many times as much may start; a rate that is taken away bounds nothing any more."""
+    if len(new.rates) < len(old.rates):
+        return inf
     ratios = [new.concurrency / old.concurrency]
     for before, after in zip(old.rates, new.rates, strict=False):
         ratios.append((after.rate / after.per_ns) / (before.rate / before.per_ns))

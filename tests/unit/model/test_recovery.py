@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from taskmaster.events.types import (
+    HOUR,
     MINUTE,
     SECOND,
     GateDrained,
@@ -16,7 +17,6 @@ from taskmaster.events.types import (
     GateRecovered,
     GateResumed,
     GateTripped,
-    Limits,
     Mono,
     Rate,
     RecoverySettings,
@@ -56,6 +56,7 @@ from tests.unit.model.builders import (
     wall,
     with_outcomes,
 )
+from tests.unit.model.windows import worst_excess
 
 NO_RAMP = RecoverySettings(ramp_steps=())
 
@@ -361,6 +362,66 @@ def test_a_ramp_that_fails_trips_again_for_twice_as_long(outcomes: dict[str, int
     assert reacted(gate, at=3).mode == Tripped(mono(7), 3)
 
 
+@pytest.mark.parametrize(("ended", "wrong"), [(1, 1), (4, 4), (4, 1)])
+def test_a_step_is_not_left_upwards_while_a_fifth_fails(ended: int, wrong: int) -> None:
+    """Semantics 4.4, also where too few ended to fall back."""
+    gate = open_gate(mode=Ramping(1, 10, mono(10), 1))
+
+    held = with_outcomes(gate, ended=ended, failed=wrong, in_row=wrong)
+
+    assert react(held, mono(10), wall(10), seen()) == ()
+
+
+def test_a_step_is_not_left_upwards_while_more_is_open_than_ended_well() -> None:
+    """Semantics 4.4: an endpoint that hangs."""
+    gate = replace(open_gate(mode=Ramping(1, 10, mono(10), 1)), in_flight=3)
+
+    assert react(with_outcomes(gate, ended=2, failed=0), mono(99), wall(99), seen()) == ()
+    assert reacted(with_outcomes(gate, ended=3, failed=0), at=99).mode == Ramping(
+        2, 25, mono(109), 1
+    )
+
+
+def test_a_rate_too_slow_for_any_evidence_climbs_by_time() -> None:
+    """At one start an hour, 5 % of it would last a day."""
+    gate = open_gate(Rate(1.0, HOUR), mode=Ramping(0, 5, mono(10), 1))
+
+    assert reacted(gate, at=10).mode == Ramping(1, 10, mono(20), 1)
+
+
+def test_a_ramp_whose_steps_were_changed_goes_on_from_its_share() -> None:
+    rules = RecoverySettings(ramp_steps=(20, 60))
+    gate = open_gate(recovery=rules, mode=Ramping(4, 50, mono(10), 0))
+
+    assert reacted(gate, at=10).mode == Ramping(1, 60, mono(20), 0)
+    assert reacted(with_outcomes(gate, ended=10, failed=3)).mode == Ramping(0, 20, mono(10), 0)
+
+
+def test_a_ramp_with_no_lower_step_left_does_not_recover_by_failing() -> None:
+    gate = open_gate(recovery=NO_RAMP, mode=Ramping(3, 50, mono(10), 0))
+
+    assert react(with_outcomes(gate, ended=10, failed=3), mono(1), wall(1), seen()) == ()
+
+
+@pytest.mark.parametrize("rate", [Rate(100.0, HOUR, 100), Rate(60.0, MINUTE, 60)])
+def test_a_trip_and_its_ramp_keep_the_limit(rate: Rate) -> None:
+    """Semantics 3.1 across 4.2 to 4.4."""
+    gate = open_gate(rate, concurrency=1_000)
+    sent: list[int] = []
+    for tick in range(2_000):
+        at = tick / 10
+        gate = reacted(gate, at)
+        while isinstance(answer := admit(gate, mono(at)), Grant) and answer.slot_at <= mono(at):
+            sent.append(answer.slot_at)
+            fails = rate.burst - 5 < len(sent) <= rate.burst
+            end = failed(at=wall(at)) if fails else succeeded(at=wall(at))
+            began = replace(started(at=wall(at)), slot_at=answer.slot_at, tats=answer.tats)
+            gate = reacted(evolve_attempt(evolve_attempt(gate, began), end), at)
+
+    assert len(sent) > rate.burst
+    assert worst_excess(sent, rate) <= 0
+
+
 def test_outcomes_of_the_step_before_are_not_held_against_the_next() -> None:
     gate = with_outcomes(open_gate(mode=Ramping(2, 25, mono(10), 1)), ended=10, failed=2)
     fallen = reacted(gate, at=3)
@@ -517,7 +578,7 @@ def test_limits_raised_more_than_twofold_begin_near_the_old_ones(
 ) -> None:
     """Semantics 4.5, from ten slots."""
     events = ramp_after_raise(
-        open_gate(concurrency=10), Limits(concurrency=concurrency), MONO, NOW, CAUSE
+        open_gate(concurrency=10), settings(concurrency=concurrency), MONO, NOW, CAUSE
     )
 
     shares = [event.percent for event in events if isinstance(event, GateRampStepped)]
@@ -526,9 +587,9 @@ def test_limits_raised_more_than_twofold_begin_near_the_old_ones(
 
 def test_one_rate_of_several_that_is_raised_is_enough() -> None:
     gate = open_gate(Rate(1.0), Rate(100.0, MINUTE))
-    limits = Limits(concurrency=10, rates=(Rate(1.0), Rate(250.0, MINUTE)))
+    raised = settings(Rate(1.0), Rate(250.0, MINUTE))
 
-    (event,) = ramp_after_raise(gate, limits, MONO, NOW, CAUSE)
+    (event,) = ramp_after_raise(gate, raised, MONO, NOW, CAUSE)
 
     assert event == GateRampStepped(
         at=NOW, mono=MONO, cause=CAUSE, step=3, percent=50, until=mono(10), why="limits"
@@ -539,7 +600,30 @@ def test_one_rate_of_several_that_is_raised_is_enough() -> None:
 def test_a_raise_while_the_endpoint_is_out_changes_no_mode(mode: Tripped | Probing) -> None:
     gate = open_gate(concurrency=1, mode=mode)
 
-    assert ramp_after_raise(gate, Limits(concurrency=100), MONO, NOW, CAUSE) == ()
+    assert ramp_after_raise(gate, settings(concurrency=100), MONO, NOW, CAUSE) == ()
+
+
+def test_a_raise_on_the_ramp_climbs_no_step() -> None:
+    """Three times 5 % of the new limits is what three times the old would have had."""
+    gate = open_gate(Rate(100.0), mode=Ramping(0, 5, mono(10), 1))
+
+    (event,) = ramp_after_raise(gate, settings(Rate(300.0)), MONO, NOW, CAUSE)
+
+    assert isinstance(event, GateRampStepped)
+    assert event.step == 0
+
+
+def test_a_rate_that_is_taken_away_is_a_raise() -> None:
+    (event,) = ramp_after_raise(open_gate(Rate(10.0)), settings(), MONO, NOW, CAUSE)
+
+    assert isinstance(event, GateRampStepped)
+    assert event.step == 0
+
+
+def test_a_raise_ramps_as_the_settings_say_that_came_with_it() -> None:
+    chosen = settings(Rate(100.0), recovery=NO_RAMP)
+
+    assert ramp_after_raise(open_gate(Rate(10.0)), chosen, MONO, NOW, CAUSE) == ()
 
 
 def test_a_raise_is_one_decision_with_its_ramp() -> None:
