@@ -33,6 +33,7 @@ from taskmaster.actors.messages import (
 )
 from taskmaster.actors.pacer import Pacer
 from taskmaster.actors.page import read_page, take_page
+from taskmaster.actors.silence import Silence
 from taskmaster.actors.timer import Timer, Wakes
 from taskmaster.events.log import (
     GateSnapshot,
@@ -48,16 +49,16 @@ from taskmaster.events.types import (
 )
 from taskmaster.model.gate import (
     Gate,
-    Grant,
     Wait,
     admit,
     allowed,
     evolve_attempt,
     paces,
+    start_of,
     stopped_ns,
 )
 from taskmaster.model.limits import tats_after_crash
-from taskmaster.model.recovery import next_reaction_at, ramp_after_stop
+from taskmaster.model.recovery import next_reaction_at
 from taskmaster.model.task import Task, fold
 
 STARTS_A_TURN = 64
@@ -73,17 +74,17 @@ class GateActor(LoopActor):
         ports: Ports,
         timer: Timer,
         rest: Callable[[RestAsked], None],
-        silent_ns: int,
+        silence: Silence,
     ) -> None:
-        """`rest` is asked when nothing is left to do; `silent_ns` is how long the process had
-        been down before this life of it."""
+        """`rest` is asked when nothing is left to do."""
         super().__init__()
         self._line = line
         self._name = line.gate
         self._ports = ports
         self._timer = timer
         self._rest = rest
-        self._silent_ns = silent_ns
+        self._silence = silence
+        self._knows_backlog = False
         self._stash: list[object] = []
         self._gate: Gate | None = None
         self._position = Position(0)
@@ -212,29 +213,48 @@ class GateActor(LoopActor):
         for attempt in snapshot.traffic.open:
             if attempt.task not in self._line.tasks.running:
                 self._idle.interrupted(attempt)
-        self._ramp_after_silence = self._silent_ns > 0
 
     # --- starting -----------------------------------------------------------------------------
 
     def _start_eligible(self) -> None:
         """Start what may start; otherwise see to it that something wakes the gate."""
-        clock = self._ports.clock
-        wall = clock.wall()
+        wall, mono = self._ports.clock.wall(), self._ports.clock.mono()
         self._waits = None
-        backlog = self._backlog.peek(wall) is not None
-        self._stream.go_on(self._live_gate(), wall, backlog=backlog, error=self._last_error)
-        if self._stream.is_settled and self._ports.may_start:
-            mono = clock.mono()
-            for _ in range(STARTS_A_TURN):
-                item = self._backlog.peek(wall)
-                if item is None or not self._start(item, mono, wall):
-                    break
-            else:
-                if not self._again:
-                    self._again = True
-                    tell(self.actor_ref, Woken())
+        if self._silence.notice(wall, mono):
+            self._knows_backlog = False
+            self._backlog.lose()
+        if self._end_silence(wall):
+            backlog = self._backlog.peek(wall) is not None
+            self._stream.go_on(self._live_gate(), wall, backlog=backlog, error=self._last_error)
+            if self._stream.is_settled and self._ports.may_start:
+                self._start_some(wall, mono)
         self._read_page(wall)
         self._rearm(wall)
+
+    def _start_some(self, wall: Wall, mono: Mono) -> None:
+        for _ in range(STARTS_A_TURN):
+            item = self._backlog.peek(wall)
+            if item is None or not self._start(item, mono, wall):
+                return
+        if not self._again:
+            self._again = True
+            tell(self.actor_ref, Woken())
+
+    def _end_silence(self, wall: Wall) -> bool:
+        """Whether the gate may go on; after a stop only once its ramp is on its way."""
+        if self._silence.is_over:
+            return True
+        if not self._knows_backlog or not self._stream.is_settled:
+            return False
+        item = self._backlog.peek(wall)
+        events = self._silence.end(
+            self._live_gate(),
+            backlog=item is not None or self._idle.has_work,
+            late_ns=wall - item.task.due_at if item is not None else 0,
+        )
+        if events:
+            self._stream.append(self._live_gate(), events)
+        return True
 
     def _start(self, item: Waiting, mono: Mono, wall: Wall) -> bool:
         """Start one task, or see to its end or catch-up; False when the gate must wait."""
@@ -245,8 +265,7 @@ class GateActor(LoopActor):
         if task.id in line.tasks.running or self._idle.is_busy(task.id):
             self._backlog.skip(item)
             return True
-        stopped = stopped_ns(gate, mono)
-        if self._idle.ends_or_catches_up(item, wall, stopped):
+        if self._idle.ends_or_catches_up(item, wall, stopped_ns(gate, mono)):
             self._backlog.pop(item)
             return True
         answer = admit(gate, mono, line.pacer.projected_tats())
@@ -257,7 +276,7 @@ class GateActor(LoopActor):
             self._waits = Wait("slot")
             return False
         self._backlog.pop(item)
-        started = _started(task, answer, wall, stopped)
+        started = start_of(gate, task.starts + 1, answer, mono, wall)
         self._gate = evolve_attempt(gate, started)
         line.pacer.granted()
         line.tasks.start_task(task, item.number, started)
@@ -265,7 +284,8 @@ class GateActor(LoopActor):
 
     def _read_page(self, wall: Wall) -> None:
         backlog = self._backlog
-        if not backlog.needs_page(wall) or not self._ports.may_start:
+        unknown = not (self._silence.is_over or self._knows_backlog)
+        if not (unknown or self._ports.may_start) or not backlog.needs_page(wall):
             return
         assert self._line.tasks is not None
         backlog.begin_read((*self._line.tasks.running, *self._idle.busy))
@@ -283,25 +303,7 @@ class GateActor(LoopActor):
         page, now = message.page, message.now
         take_page(self._backlog, page, now, message.ahead_ns)
         self._idle.expire(page.expired)
-        if self._ramp_after_silence:
-            self._ramp_after_silence = False
-            self._ramp_late_start(now)
-
-    def _ramp_late_start(self, wall: Wall) -> None:
-        """After a stop of the process of more than a minute the gate begins on the ramp."""
-        gate = self._live_gate()
-        item = self._backlog.peek(wall)
-        late_ns = wall - item.task.due_at if item is not None else 0
-        events = ramp_after_stop(
-            gate,
-            self._ports.clock.mono(),
-            wall,
-            backlog=item is not None,
-            why="process_down",
-            stopped_ns=max(self._silent_ns, late_ns),
-        )
-        if events and self._stream.is_settled:
-            self._stream.append(gate, events)
+        self._knows_backlog = True
 
     def _rearm(self, wall: Wall) -> None:
         """One wake-up: the earliest of what may change by time alone."""
@@ -436,15 +438,3 @@ class GateActor(LoopActor):
     def waits(self) -> Wait | None:
         """Why the next eligible task does not start, or None: nothing is held back."""
         return self._waits
-
-
-def _started(task: Task, grant: Grant, wall: Wall, stopped: int) -> AttemptStarted:
-    return AttemptStarted(
-        at=wall,
-        gate=task.gate,
-        attempt=task.starts + 1,
-        slot_at=grant.slot_at,
-        tats=grant.tats,
-        stopped_ns=stopped,
-        probe=grant.probe,
-    )

@@ -6,9 +6,7 @@ gate is put to rest only when none is on its way.
 """
 
 from collections.abc import Callable
-from typing import Any
 
-import pykka
 from msgspec import Struct
 
 from taskmaster.actors.backlog import Waiting
@@ -16,6 +14,7 @@ from taskmaster.actors.gate import GateActor
 from taskmaster.actors.line import GateLine, Ports, Woken
 from taskmaster.actors.loop import Down, LoopActor, tell, tell_to_stop, watch
 from taskmaster.actors.messages import RestAsked, RestRefused, TasksCame
+from taskmaster.actors.silence import JUMP_NS, Silence
 from taskmaster.actors.supervisor import ChildSpec, Crashed, Incident, Supervisor
 from taskmaster.actors.task import TasksActor
 from taskmaster.actors.timer import Timer
@@ -67,10 +66,10 @@ class GatesActor(LoopActor):
         self._ports = ports
         self._listener = listener
         self._units: dict[GateName, Unit] = {}
-        self._silent: dict[GateName, int] = {}
+        self._silent: dict[GateName, Silence] = {}
         self._due: dict[GateName, Wall] = {}
         self._given_up: dict[GateName, tuple[Mono, int]] = {}
-        self.timer = Timer(ports.clock, self._woken)
+        self.timer = Timer(ports.clock, self._woken, self._clock_was_set)
 
     def on_stop(self) -> None:
         """Stop the timer and every unit."""
@@ -99,17 +98,21 @@ class GatesActor(LoopActor):
 
     # --- what the node tells it ---------------------------------------------------------------
 
-    def set_dues(self, dues: dict[GateName, Wall], silent_ns: int) -> None:
-        """At the node's start: when each gate has work; `silent_ns` is how long it was down."""
+    def begin(self, dues: dict[GateName, Wall], open_at: set[GateName], silent_ns: int) -> None:
+        """At the node's start: when each gate has work, and which have attempts open that nobody
+        sends any more; `silent_ns` is how long the node was down."""
         now = self._ports.clock.wall()
+        missed = {gate for gate, due_at in dues.items() if due_at <= now} | open_at
+        for gate in missed:
+            self._silent[gate] = Silence(self._ports.clock, max(1, silent_ns))
         for gate, due_at in dues.items():
-            if due_at <= now:
-                self._silent[gate] = max(1, silent_ns)
             self._due[gate] = due_at
             self.timer.wake_when_due(gate, due_at)
+        for gate in open_at:
+            tell(self.actor_ref, ToGate(gate, Woken()))
 
     def wake_all(self) -> None:
-        """The store is back: every gate looks again."""
+        """Every gate with work looks again: the store is back, or the clock was set."""
         for unit in self._units.values():
             unit.line.wake()
 
@@ -131,6 +134,13 @@ class GatesActor(LoopActor):
 
     # --- units --------------------------------------------------------------------------------
 
+    def _clock_was_set(self, ahead_ns: int, due: list[GateName]) -> None:
+        """Gates with work look again; those at rest whose work it made due are about to."""
+        if ahead_ns > JUMP_NS:
+            for gate in due:
+                self._silent[gate] = Silence(self._ports.clock, ahead_ns, "clock_jump")
+        self.wake_all()
+
     def _woken(self, gate: GateName) -> None:
         tell(self.actor_ref, GateWoken(gate))
 
@@ -150,17 +160,18 @@ class GatesActor(LoopActor):
         self._due.pop(gate, None)
         self.timer.forget(gate)
         line = GateLine(gate, lambda down: self._task_crashed(gate, down))
-        silences = [self._silent.pop(gate, 0)]
-
-        def start_gate() -> "pykka.ActorRef[Any]":
-            silent_ns = silences.pop() if silences else 0
-            return GateActor.start(line, self._ports, self.timer, self._rest_asked, silent_ns)
+        silence = self._silent.pop(gate, None) or Silence(self._ports.clock)
 
         supervisor = Supervisor(
             f"gates/{gate}",
             (
                 ChildSpec("tasks", lambda: TasksActor.start(line, self._ports)),
-                ChildSpec("gate", start_gate),
+                ChildSpec(
+                    "gate",
+                    lambda: GateActor.start(
+                        line, self._ports, self.timer, self._rest_asked, silence
+                    ),
+                ),
             ),
             mono_ns=self._ports.clock.mono,
             listener=self._listener,

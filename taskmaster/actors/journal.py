@@ -150,7 +150,7 @@ class JournalActor(LoopActor):
         self._lanes = Lanes()
         self._replies: deque[tuple[Reply, AppendResult]] = deque()
         self._is_handing_out = False
-        self._committing: asyncio.Task[None] | None = None
+        self._is_committing = False
         self._is_told = False
         self._retry_ns = RETRY_MIN_NS
         self._retry_timer: asyncio.TimerHandle | None = None
@@ -165,7 +165,7 @@ class JournalActor(LoopActor):
                 self._is_told = False
                 self._commit_next()
             case _Done(batch=batch, result=result):
-                self._committing = None
+                self._is_committing = False
                 self._done(batch, result)
             case _HandOut():
                 self._hand_out()
@@ -179,7 +179,7 @@ class JournalActor(LoopActor):
 
     def gather(self, entry: Entry) -> None:
         """Have an append committed, with all that is gathered in this turn of the loop."""
-        if not self._is_told and self._committing is None:
+        if not self._is_told and not self._is_committing:
             self._is_told = True
             tell(self.actor_ref, _Gathered())
         if entry.lane == "submission":
@@ -192,11 +192,12 @@ class JournalActor(LoopActor):
         self._lanes.add(entry)
 
     def _commit_next(self) -> None:
-        if self._committing is not None or self._retry_timer is not None:
+        if self._is_committing or self._retry_timer is not None:
             return
         batch = self._lanes.take()
         if batch:
-            self._committing = asyncio.ensure_future(self._commit(batch))
+            self._is_committing = True
+            self.spawn(self._commit(batch))
 
     async def _commit(self, batch: list[Entry]) -> None:
         began = self._clock.mono()
@@ -254,5 +255,3 @@ class JournalActor(LoopActor):
         """What waits is not stored and nobody was told that it is."""
         if self._retry_timer is not None:
             self._retry_timer.cancel()
-        if self._committing is not None:
-            self._committing.cancel()

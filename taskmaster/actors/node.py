@@ -12,11 +12,11 @@ from typing import Any
 import pykka
 from msgspec import Struct
 
-from taskmaster.actors.gates import GatesActor, ToGate
+from taskmaster.actors.gates import GatesActor
 from taskmaster.actors.intake import Intake
 from taskmaster.actors.journal import Entry, JournalActor, Refused, StoreState
-from taskmaster.actors.line import JournalLine, Ports, Slots, Woken
-from taskmaster.actors.loop import Down, stop, tell, watch
+from taskmaster.actors.line import JournalLine, Ports, Slots
+from taskmaster.actors.loop import Down, stop, watch
 from taskmaster.actors.ports import Clock, Ids, Rng
 from taskmaster.actors.supervisor import (
     ChildInfo,
@@ -148,9 +148,8 @@ class Node:
         )
         self.intake.know(await reader.gate_rows())
         # whoever has an attempt open ends it as interrupted as soon as it is restored
-        for attempt in await reader.open_attempts(limit=1_000_000):
-            tell(self.gates.actor_ref, ToGate(attempt.gate, Woken()))
-        self.gates.set_dues(await reader.next_dues(), settings.silent_ns)
+        open_at = {attempt.gate for attempt in await reader.open_attempts(limit=1_000_000)}
+        self.gates.begin(await reader.next_dues(), open_at, settings.silent_ns)
 
     async def stop(self, grace_s: float) -> None:
         """Start nothing more, let what is in flight end, then close the log in good order."""

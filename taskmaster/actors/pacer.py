@@ -32,7 +32,7 @@ class Pacer:
     def __init__(self, clock: Clock, allowed: Allowed, tats: tuple[Mono, ...]) -> None:
         """Go on from `tats`, where sending stood."""
         self._clock = clock
-        self._allowed = allowed
+        self._allowed: Allowed = allowed
         self.paces = allowed.paces
         self._tats = tats
         self._held: deque[Held] = deque()

@@ -21,10 +21,17 @@ STALE_WISHES = 64
 class Timer:
     """At most one wake-up for each gate. On the loop's thread."""
 
-    def __init__(self, clock: Clock, wake: Callable[[GateName], None]) -> None:
-        """`wake` is called on the loop, once, when a gate's instant has come."""
+    def __init__(
+        self,
+        clock: Clock,
+        wake: Callable[[GateName], None],
+        was_set: Callable[[int, list[GateName]], None],
+    ) -> None:
+        """`wake` is called on the loop, once, when a gate's instant has come; `was_set` before it
+        when the wall clock was set: by how many ns ahead, and whose due times came by it."""
         self._clock = clock
         self._wake = wake
+        self._was_set = was_set
         self._at: dict[GateName, Mono] = {}
         self._wall: dict[GateName, Wall] = {}
         self._heap: list[tuple[Mono, GateName]] = []
@@ -108,9 +115,15 @@ class Timer:
         offset = self._clock.wall() - self._clock.mono()
         if abs(offset - self._offset) < SECOND // 1_000:
             return
-        self._offset = offset
+        ahead_ns, self._offset = offset - self._offset, offset
+        now = self._clock.mono()
+        due: list[GateName] = []
         for gate, due_at in list(self._wall.items()):
-            self._set(gate, Mono(due_at - offset))
+            at = Mono(due_at - offset)
+            if at <= now < self._at[gate]:
+                due.append(gate)
+            self._set(gate, at)
+        self._was_set(ahead_ns, due)
 
 
 class Wakes:

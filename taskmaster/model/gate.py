@@ -194,6 +194,19 @@ def admit(gate: Gate, now: Mono, sent_tats: tuple[Mono, ...] = ()) -> Grant | Wa
     return Grant(slot_at, spend(rates, tats, slot_at), isinstance(mode, Probing))
 
 
+def start_of(gate: Gate, attempt: int, grant: Grant, now: Mono, wall: Wall) -> AttemptStarted:
+    """The fact that makes a grant an attempt, the `attempt`th of its task."""
+    return AttemptStarted(
+        at=wall,
+        gate=gate.name,
+        attempt=attempt,
+        slot_at=grant.slot_at,
+        tats=grant.tats,
+        stopped_ns=stopped_ns(gate, now),
+        probe=grant.probe,
+    )
+
+
 def state_name(gate: Gate) -> GateStateName:
     """What API and CLI call the gate's state: its control unless it is running, else its mode."""
     if gate.quarantined_until is not None:

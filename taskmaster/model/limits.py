@@ -90,9 +90,7 @@ def fresh_tats(paces: tuple[Spacing, ...], at: Mono) -> tuple[Mono, ...]:
     return tuple(at for _ in paces)
 
 
-def carried_tats(
-    old: Allowed, tats: tuple[Mono, ...], new: Allowed, at: Mono
-) -> tuple[Mono, ...]:
+def carried_tats(old: Allowed, tats: tuple[Mono, ...], new: Allowed, at: Mono) -> tuple[Mono, ...]:
     """The tats under other limits, or another share of them, from `at` on.
 
     What was spent stays spent. A share of the same limits keeps the time until the bucket is full

@@ -20,6 +20,7 @@ from taskmaster.actors.journal import (
     StoreState,
 )
 from taskmaster.actors.loop import Down, stop, watch
+from taskmaster.errors import OwnershipLostError
 from taskmaster.events.log import (
     Append,
     AppendResult,
@@ -426,6 +427,27 @@ def test_an_unknown_outcome_ends_the_process_and_tells_nobody_anything() -> None
     assert desk.fatal == ["disk I/O error"]
     assert desk.told == []
     assert len(desk.store.batches) == 1
+
+
+def test_a_commit_that_raises_ends_the_journal_and_tells_nobody_anything() -> None:
+    """Another process owns the log now: whoever supervises the journal hears of it."""
+
+    class Lost(Store):
+        async def commit(self, batch: Sequence[Append]) -> BatchResult:
+            await super().commit(batch)
+            raise OwnershipLostError("epoch 1 of the log has ended")
+
+    async def main() -> Desk:
+        desk = Desk(Lost())
+        desk.put("a")
+        await asyncio.sleep(1)
+        return desk
+
+    desk = run_simulated(main())
+
+    (down,) = desk.downs
+    assert isinstance(down.error, OwnershipLostError)
+    assert desk.told == []
 
 
 @pytest.mark.parametrize("trouble", [(), (BUSY,)])

@@ -21,7 +21,11 @@ class Alarm:
     def __init__(self) -> None:
         self.clock = VirtualClock()
         self.woken: list[tuple[str, float]] = []
-        self.timer = Timer(self.clock, self.wake)
+        self.sets: list[tuple[int, list[GateName]]] = []
+        self.timer = Timer(self.clock, self.wake, self.was_set)
+
+    def was_set(self, ahead_ns: int, due: list[GateName]) -> None:
+        self.sets.append((ahead_ns, due))
 
     def wake(self, gate: GateName) -> None:
         self.woken.append((gate, simulated_loop().now_ns / SECOND))
@@ -101,7 +105,7 @@ def test_a_gate_may_ask_again_while_it_is_woken() -> None:
             if len(alarm.woken) < 4:
                 alarm.timer.wake_at(gate, Mono(alarm.clock.mono() + SECOND))
 
-        alarm.timer = Timer(alarm.clock, wake)
+        alarm.timer = Timer(alarm.clock, wake, alarm.was_set)
         alarm.timer.wake_at(A, mono(1))
 
     assert alarmed(script) == [("a", 1.0), ("a", 2.0), ("a", 3.0), ("a", 4.0)]
@@ -187,6 +191,24 @@ def test_a_wall_clock_set_back_wakes_nobody_early_and_nobody_twice() -> None:
     assert alarmed(script) == [("a", 90.0)]
 
 
+def test_whose_work_came_by_a_clock_that_was_set_is_said_before_they_are_woken() -> None:
+    """Semantics 3.7 and 4.5."""
+    sets: list[tuple[int, list[GateName]]] = []
+
+    async def script(alarm: Alarm) -> None:
+        alarm.timer.wake_when_due(A, wall(3_600))
+        alarm.timer.wake_when_due(B, wall(9_000))
+        await asyncio.sleep(7)
+        alarm.clock.step_ns = 2 * HOUR
+        await asyncio.sleep(5)
+        assert alarm.woken
+        sets.extend(alarm.sets)
+
+    alarmed(script)
+
+    assert sets == [(2 * HOUR, [A])]
+
+
 def test_pacing_does_not_follow_the_wall_clock() -> None:
     """Semantics 3.7: spacing is monotonic."""
 
@@ -238,7 +260,7 @@ def test_whatever_the_clock_does_each_gate_is_woken_once_and_never_before_it_is_
         def wake(gate: GateName) -> None:
             told.append((gate, due_at[gate], clock.wall()))
 
-        timer = Timer(clock, wake)
+        timer = Timer(clock, wake, lambda _ahead_ns, _due: None)
         for gate, due in due_at.items():
             timer.wake_when_due(GateName(gate), due)
         for pause, step in steps:
