@@ -52,7 +52,8 @@ class Task(Struct, frozen=True):
     """A task's state. `sends` counts starts less voided ones, `used` those that count as attempts.
 
     `followed`: it ended once, so that its successor was asked for. `first_started_at` is when
-    `max_elapsed` began, `first_stopped_ns` how long the gate had been stopped by then.
+    `max_elapsed` began, `first_stopped_ns` how long the gate had been stopped by then, and
+    `first_start` the number of the start that began it.
     """
 
     id: TaskId
@@ -68,6 +69,7 @@ class Task(Struct, frozen=True):
     used: int = 0
     first_started_at: Wall | None = None
     first_stopped_ns: int = 0
+    first_start: int = 0
     probing: bool = False
     cancel_requested: bool = False
     followed: bool = False
@@ -110,9 +112,12 @@ def evolve(task: Task, event: TaskEvent) -> Task:
                 probing=event.probe,
                 first_started_at=event.at if first else task.first_started_at,
                 first_stopped_ns=event.stopped_ns if first else task.first_stopped_ns,
+                first_start=event.attempt if first else task.first_start,
             )
         case AttemptVoided():
-            return replace(task, version=version, state="waiting", sends=task.sends - 1)
+            task = replace(task, version=version, state="waiting", sends=task.sends - 1)
+            # what was never sent did not begin `max_elapsed` either
+            return _unbegun(task) if event.attempt == task.first_start else task
         case AttemptSucceeded():
             return replace(task, version=version, state="succeeded", ended_at=event.at)
         case AttemptFailed():
@@ -143,13 +148,11 @@ def evolve(task: Task, event: TaskEvent) -> Task:
             )
         case TaskRevived():
             return replace(
-                task,
+                _unbegun(task),
                 version=version,
                 state="waiting",
                 due_at=event.due_at,
                 used=0,
-                first_started_at=None,
-                first_stopped_ns=0,
                 cancel_requested=False,
                 followed=task.followed or task.state in FINAL,
                 ended_at=None,
@@ -157,6 +160,10 @@ def evolve(task: Task, event: TaskEvent) -> Task:
             )
         case _:
             assert_never(event)
+
+
+def _unbegun(task: Task) -> Task:
+    return replace(task, first_started_at=None, first_stopped_ns=0, first_start=0)
 
 
 def _failed(task: Task, event: AttemptFailed) -> Task:

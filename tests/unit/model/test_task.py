@@ -517,6 +517,27 @@ def test_a_start_opens_an_attempt_and_the_first_one_starts_the_clocks() -> None:
     assert (task.first_started_at, task.first_stopped_ns) == (wall(3), 7)
 
 
+def test_a_start_that_was_never_sent_does_not_begin_max_elapsed() -> None:
+    """Semantics 3.8 and 5: from the first start; void is certainly not sent."""
+    task = after(waiting_task(), started(at=wall(3), stopped_ns=7), voided(at=wall(4)))
+    assert (task.first_started_at, task.first_stopped_ns) == (None, 0)
+
+    task = after(task, started(2, at=wall(9), stopped_ns=8), failed(attempt=2, at=wall(10)))
+    assert (task.first_started_at, task.first_stopped_ns) == (wall(9), 8)
+
+    task = after(task, started(3, at=wall(11)), voided(3, at=wall(12)))
+    assert (task.first_started_at, task.first_stopped_ns) == (wall(9), 8)
+
+
+def test_nor_does_one_after_a_redrive() -> None:
+    task = after(waiting_task(), started(at=wall(3)), failed(at=wall(4), follows="dead"))
+    revived = TaskRevived(at=wall(5), cause=CAUSE, gate=NAME, due_at=wall(5))
+
+    task = after(task, revived, started(2, at=wall(6)), voided(2, at=wall(7)))
+
+    assert task.first_started_at is None
+
+
 def test_a_voided_start_was_no_send_and_uses_up_nothing() -> None:
     """Semantics 2.4 and 3.8."""
     task = after(waiting_task(), started(), voided())
