@@ -35,9 +35,7 @@ from taskmaster.actors.pacer import Pacer
 from taskmaster.actors.page import read_page, take_page
 from taskmaster.actors.silence import Silence
 from taskmaster.actors.timer import Timer, Wakes
-from taskmaster.events.log import (
-    GateSnapshot,
-)
+from taskmaster.events.log import GateSnapshot
 from taskmaster.events.types import (
     AttemptFailed,
     AttemptStarted,
@@ -108,6 +106,7 @@ class GateActor(LoopActor):
         """Send nothing more."""
         if self._line.pacer is not None:
             self._line.pacer.stop()
+        self._ports.slots.leave(self._name)
 
     def on_failure(
         self,
@@ -117,6 +116,7 @@ class GateActor(LoopActor):
     ) -> None:
         """A bug: the next incarnation reads the log; committed starts wait for it."""
         self._timer.forget(self._name)
+        self._ports.slots.leave(self._name)
         pacer, tasks = self._line.pacer, self._line.tasks
         self._line.pacer = None
         if pacer is not None and tasks is not None:
@@ -228,6 +228,7 @@ class GateActor(LoopActor):
             self._stream.go_on(self._live_gate(), wall, backlog=backlog, error=self._last_error)
             if self._stream.is_settled and self._ports.may_start:
                 self._start_some(wall, mono)
+        self._ports.slots.pass_on()
         self._read_page(wall)
         self._rearm(wall)
 

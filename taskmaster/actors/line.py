@@ -61,11 +61,20 @@ class Slots:
     def give_back(self, count: int = 1) -> None:
         """Return slots; the gate that waits longest is woken first."""
         self.taken -= count
+        self.pass_on()
+        if self.taken == 0 and self._emptied is not None:
+            self._emptied.set()
+
+    def pass_on(self) -> None:
+        """A gate has looked: what it had no use for, though it was woken for it, is the next's."""
         if self._waiting and self.taken < self.limit:
             gate = next(iter(self._waiting))
             self._waiting.pop(gate)()
-        if self.taken == 0 and self._emptied is not None:
-            self._emptied.set()
+
+    def leave(self, gate: GateName) -> None:
+        """A gate's actor ended, maybe between being woken and looking."""
+        self._waiting.pop(gate, None)
+        self.pass_on()
 
     async def empty(self) -> None:
         """Wait until no attempt is in flight."""

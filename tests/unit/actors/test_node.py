@@ -142,6 +142,24 @@ def test_the_node_bounds_what_is_in_flight_over_all_its_gates() -> None:
     assert len(world.endpoint.sent) == 6
 
 
+def test_a_slot_of_the_node_goes_to_the_next_gate_when_the_first_has_no_use_for_it() -> None:
+    world = World(in_flight=1)
+    world.endpoint.takes_s = 5
+
+    async def main(node: Node) -> None:
+        tasks: list[TaskId] = []
+        for gate in (NAME, B, GateName("c")):
+            await open_gate(node, settings(), gate)
+            tasks += await submit(node, gate=gate)
+            await asyncio.sleep(0.1)
+        await command(node, tasks[1], CancelTask(CAUSE))
+        await asyncio.sleep(600)
+
+    world.live(main)
+
+    assert [sent.at for sent in world.endpoint.sent] == pytest.approx([0, 5], abs=0.5)
+
+
 def test_a_rate_spaces_what_leaves() -> None:
     """Semantics 3.1."""
     world = World()
