@@ -147,6 +147,10 @@ class Backlog:
             self._came[task.id] = (item, position)
         if position <= self._position and task.id not in self._skipped:
             return
+        expires_at = task.expires_at
+        if expires_at is not None:
+            known = self.next_expiry_at
+            self.next_expiry_at = expires_at if known is None else min(known, expires_at)
         if self.complete:
             if task.due_at > self.covered_until:
                 self._note_due(task.due_at)

@@ -425,6 +425,18 @@ def test_a_deadline_that_passes_wants_a_page() -> None:
     assert backlog.needs_page(wall(30))
 
 
+def test_a_deadline_that_is_told_wants_a_page_like_one_that_was_read() -> None:
+    """Semantics 5: also at a gate that is paused, where nothing is started."""
+    backlog = read_at(5, next_expiry_at=wall(60))
+    task = waiting_task(task_id=TaskId("t000006"), due_at=NOW, expires_at=wall(30))
+
+    backlog.offer(Waiting(task, Position(6)), Position(6), NOW)
+    backlog.offer(item(7), Position(7), NOW)
+
+    assert backlog.next_look_at(NOW) == wall(30)
+    assert backlog.needs_page(wall(30))
+
+
 def test_news_that_the_page_knew_is_ignored() -> None:
     backlog = read_at(5, item(1))
 

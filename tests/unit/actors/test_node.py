@@ -199,6 +199,23 @@ def test_a_task_past_its_deadline_expires_and_is_not_sent() -> None:
 # --- commands ---------------------------------------------------------------------------------
 
 
+def test_a_task_that_came_to_a_paused_gate_expires_in_time() -> None:
+    """Semantics 5 and 8.5."""
+    world = World()
+
+    async def main(node: Node) -> TaskId:
+        await open_gate(node, settings())
+        await node.intake.gate_command(NAME, PauseGate(CAUSE))
+        expires_at = Wall(node.ports.clock.wall() + 5 * SECOND)
+        (task,) = await submit(node, expires_at=expires_at)
+        await asyncio.sleep(8)
+        return task
+
+    task = world.live(main)
+
+    assert world.names_of(task) == ["TaskSubmitted", "TaskExpired"]
+
+
 def test_a_task_that_waits_is_cancelled() -> None:
     """Semantics 8.2."""
     world = World()
