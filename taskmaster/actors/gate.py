@@ -194,7 +194,8 @@ class GateActor(LoopActor):
         sent = tats_after_crash(paces(gate), gate.tats, now)
         pacer = Pacer(self._ports.clock, allowed(gate), sent)
         self._backlog = Backlog(gate.settings.aging_ns)
-        self._idle = IdleTasks(self._ports, self.spawn, partial(tell, self.actor_ref))
+        own = partial(tell, self.actor_ref)
+        self._idle = IdleTasks(self._ports, self.spawn, own, self._stopped_ns)
         for task_id, flight in list(self._line.tasks.running.items()):
             if not flight.committed_at or flight.committed_at > snapshot.position:
                 gate = evolve_attempt(gate, flight.started)
@@ -266,7 +267,7 @@ class GateActor(LoopActor):
         if task.id in line.tasks.running or self._idle.is_busy(task.id):
             self._backlog.skip(item)
             return True
-        if self._idle.ends_or_catches_up(item, wall, stopped_ns(gate, mono)):
+        if self._idle.ends_or_catches_up(item, wall):
             self._backlog.pop(item)
             return True
         answer = admit(gate, mono, line.pacer.projected_tats())
@@ -424,6 +425,9 @@ class GateActor(LoopActor):
     def _live_gate(self) -> Gate:
         assert self._gate is not None
         return self._gate
+
+    def _stopped_ns(self) -> int:
+        return stopped_ns(self._live_gate(), self._ports.clock.mono())
 
     @property
     def gate(self) -> Gate | None:

@@ -79,11 +79,14 @@ class IdleTasks:
         ports: Ports,
         spawn: Callable[[Coroutine[Any, Any, object]], None],
         decided: Callable[[TaskDecided | SeriesDecided], object],
+        stopped_ns: Callable[[], int],
     ) -> None:
-        """`spawn` runs a coroutine of the gate actor; `decided` tells it of each commit."""
+        """`spawn` runs a coroutine of the gate actor; `decided` tells it of each commit;
+        `stopped_ns` is how long the gate has stood paused or tripped in its life."""
         self._ports = ports
         self._spawn = spawn
         self._decided = decided
+        self._stopped_ns = stopped_ns
         self._busy: dict[TaskId, deque[tuple[Decider, Told]]] = {}
         self._current: set[TaskId] = set()
         self._series_busy: dict[SeriesName, deque[SeriesCommandGiven]] = {}
@@ -104,11 +107,11 @@ class IdleTasks:
 
     # --- what asks for decisions --------------------------------------------------------------
 
-    def ends_or_catches_up(self, item: Waiting, wall: Wall, stopped_ns: int) -> bool:
+    def ends_or_catches_up(self, item: Waiting, wall: Wall) -> bool:
         """Whether a task must be ended or moved instead of started; then that is on its way."""
         task = item.task
-        if end_before_start(task, wall, stopped_ns) is not None:
-            self._decide(task.id, lambda now, _series: _timed_out(now, self._now(), stopped_ns))
+        if end_before_start(task, wall, self._stopped_ns()) is not None:
+            self._decide(task.id, self._timed_out)
             return True
         occurrence = task.occurrence
         if occurrence is None or task.sends or task.followed or occurrence.next_at is None:
@@ -125,7 +128,7 @@ class IdleTasks:
         """Write the end of tasks whose time has passed."""
         for task_id in task_ids:
             if task_id not in self._busy:
-                self._decide(task_id, lambda task, _series: _timed_out(task, self._now(), 0))
+                self._decide(task_id, self._timed_out)
 
     def command(self, given: CommandGiven) -> None:
         """A person's wish about a task that is not in flight."""
@@ -149,9 +152,7 @@ class IdleTasks:
                 task = evolve(task, report.started)
             elif task.state != "in_flight":
                 return Decision(())
-            return Decision(
-                (*events, crashed(task, self._moment(report.started.stopped_ns), report.error))
-            )
+            return Decision((*events, crashed(task, self._moment(), report.error)))
 
         self._decide(report.task, decider)
 
@@ -161,19 +162,25 @@ class IdleTasks:
         def decider(task: Task, _series: Series | None) -> Decision:
             if task.state != "in_flight" or task.starts != attempt.attempt:
                 return Decision(())
-            return Decision((interrupted(task, self._moment(task.first_stopped_ns)),))
+            return Decision((interrupted(task, self._moment()),))
 
         self._decide(attempt.task, decider)
 
-    def _moment(self, stopped_ns: int) -> Moment:
+    def _moment(self) -> Moment:
         ports = self._ports
         return Moment(
             wall=ports.clock.wall(),
             mono=ports.clock.mono(),
-            stopped_ns=stopped_ns,
+            stopped_ns=self._stopped_ns(),
             u=ports.rng.uniform(),
             u_gate=ports.rng.uniform(),
         )
+
+    def _timed_out(self, task: Task, _series: Series | None) -> Decision:
+        if task.state != "waiting":
+            return Decision(())
+        event = end_before_start(task, self._now(), self._stopped_ns())
+        return Decision(()) if event is None else Decision((event,))
 
     def _catch_up(self, task: Task, series: Series | None) -> Decision:
         occurrence = task.occurrence
@@ -294,13 +301,6 @@ class IdleTasks:
         if waiting:
             self._series_busy[given.series] = waiting
             self._spawn(self._run_series(waiting.popleft()))
-
-
-def _timed_out(task: Task, now: Wall, stopped_ns: int) -> Decision:
-    if task.state != "waiting":
-        return Decision(())
-    event = end_before_start(task, now, stopped_ns)
-    return Decision(()) if event is None else Decision((event,))
 
 
 def _done(ended: Ending, number: Position, position: Position) -> TaskDecided:

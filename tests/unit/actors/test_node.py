@@ -617,6 +617,32 @@ def test_after_a_kill_an_open_attempt_is_interrupted_and_sent_again() -> None:
     assert len([sent for sent in world.endpoint.sent if sent.task == held]) == 1
 
 
+def test_time_paused_does_not_count_against_an_attempt_that_a_kill_interrupts() -> None:
+    """Semantics 5: one failure, a pause of two minutes, a kill during the second attempt."""
+    world = World()
+    world.endpoint.answer = Responded(500, 1)
+
+    async def first(node: Node) -> TaskId:
+        await open_gate(node, settings())
+        (task,) = await submit(node, retry=Retry(jitter="none", max_elapsed_ns=60 * SECOND))
+        await asyncio.sleep(0.5)
+        await node.intake.gate_command(NAME, PauseGate(CAUSE))
+        await asyncio.sleep(120)
+        world.endpoint.takes_s = 20
+        await node.intake.gate_command(NAME, ResumeGate(CAUSE))
+        await asyncio.sleep(1)
+        return task
+
+    async def second(node: Node) -> None:
+        await asyncio.sleep(5)
+
+    task = world.live(first)
+    assert world.names_of(task)[-1] == "AttemptStarted"
+    world.live(second)
+
+    assert world.names_of(task)[-2:] == ["AttemptFailed", "AttemptStarted"]
+
+
 def test_a_rate_holds_across_a_kill() -> None:
     """Semantics 3.5."""
     world = World()
