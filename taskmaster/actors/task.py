@@ -93,6 +93,8 @@ class TaskActor(LoopActor):
         self._task = evolve(self._task, self._started)
         self._flight.committed_at = result.position
         self._serve_later()
+        if self._result is not None:
+            return  # cancelled before it could leave
         pacer, sender = self._line.pacer, self._ports.sender
         if pacer is not None and pacer.paces:
             outbound = self._outbound((), b"")
@@ -228,8 +230,8 @@ class TaskActor(LoopActor):
             self._later.append(given)
             return
         before, now = self._task, self._ports.clock.wall()
-        if isinstance(given.command, CancelTask) and self._is_held():
-            self._unsent = False
+        if isinstance(given.command, CancelTask) and self._unsent and self._result is None:
+            self._take_back()
             voided = AttemptVoided(at=now, gate=before.gate, attempt=before.starts)
             cause = given.command.cause
             cancelled = TaskCancelled(at=now, gate=before.gate, cause=cause)
@@ -254,11 +256,17 @@ class TaskActor(LoopActor):
             lambda result: self.now(partial(self._cancel_appended, after, answer), result),
         )
 
-    def _is_held(self) -> bool:
-        """Whether the pacer holds it: committed, certainly not sent."""
-        if not self._unsent or self._result is not None or self._line.pacer is None:
-            return False
-        return self._line.pacer.drop(self._task.id)
+    def _take_back(self) -> None:
+        """Committed and certainly not sent: see to it that it never is, wherever it waits."""
+        self._unsent = False
+        flight, pacer = self._flight, self._line.pacer
+        was_paced, flight.is_paced, flight.held = flight.is_paced, True, None
+        if pacer is None:
+            return  # the gate is being restarted, and counts it no more
+        if was_paced:
+            pacer.drop(self._task.id)
+        else:
+            pacer.lost()
 
     def _end_cancelled(
         self, voided: AttemptVoided, cancelled: TaskCancelled, answer: AnswerTo

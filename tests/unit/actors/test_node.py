@@ -261,6 +261,52 @@ def test_a_start_that_is_held_is_cancelled_without_being_sent() -> None:
     assert len(world.endpoint.sent) == 1
 
 
+def test_a_cancel_while_the_start_is_being_committed_leaves_nothing_to_send() -> None:
+    """Semantics 8.2 and 3.8: the commit was so slow that the start would be void."""
+    world = World()
+
+    async def main(node: Node) -> CommandDone:
+        await open_gate(node, settings(Rate(100.0, SECOND, 5)))
+        world.commit_s = 3
+        (task,) = await submit(node)
+        await asyncio.sleep(1)
+        done = await command(node, task, CancelTask(CAUSE))
+        world.commit_s = 0.002
+        await asyncio.sleep(10)
+        return done
+
+    done = world.live(main)
+
+    assert world.endpoint.sent == []
+    assert world.names_of(done.after.id)[1:] == ["AttemptStarted", "AttemptVoided", "TaskCancelled"]
+
+
+@pytest.mark.parametrize("disturbed", ["no", "crash"])
+def test_a_cancel_while_a_client_is_prepared_takes_no_ones_turn(disturbed: str) -> None:
+    """3.8: its token is spent, and no more than that."""
+    world = World()
+    world.endpoint.prepares_s = 1
+
+    async def main(node: Node) -> CommandDone:
+        await open_gate(node, settings(Rate(1.0, 10 * SECOND, 1)))
+        (task,) = await submit(node)
+        while "AttemptStarted" not in world.names_of(task):
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.1)
+        if disturbed == "crash":
+            crash_gate(node)
+        done = await command(node, task, CancelTask(CAUSE))
+        world.endpoint.prepares_s = 0
+        await submit(node, 2)
+        await asyncio.sleep(60)
+        return done
+
+    done = world.live(main)
+
+    assert (done.after.state, done.after.sends) == ("cancelled", 0)
+    assert [sent.at for sent in world.endpoint.sent] == pytest.approx([10, 20], abs=1.2)
+
+
 @pytest.mark.parametrize(
     ("status", "state"), [(200, "succeeded"), (500, "cancelled"), (429, "cancelled")]
 )
