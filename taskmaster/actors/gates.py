@@ -5,7 +5,7 @@ nothing to do costs an entry in the timer, no actor. All messages to gates pass 
 gate is put to rest only when none is on its way.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
@@ -13,19 +13,20 @@ from taskmaster.actors.backlog import Waiting
 from taskmaster.actors.gate import GateActor
 from taskmaster.actors.line import GateLine, Ports, Woken
 from taskmaster.actors.loop import Down, LoopActor, tell, tell_to_stop, watch
-from taskmaster.actors.messages import RestAsked, RestRefused, TasksCame
+from taskmaster.actors.messages import GateCommandGiven, RestAsked, RestRefused, TasksCame
+from taskmaster.actors.quarantine import Quarantine
 from taskmaster.actors.silence import JUMP_NS, Silence
 from taskmaster.actors.supervisor import ChildSpec, Crashed, Incident, Supervisor
 from taskmaster.actors.task import TasksActor
 from taskmaster.actors.timer import Timer
-from taskmaster.events.types import MINUTE, SECOND, GateName, Mono, Position, Wall
+from taskmaster.events.log import GateRow
+from taskmaster.events.types import BY_RULE, MINUTE, SECOND, Cause, GateName, Position, Wall
+from taskmaster.model.control import ReleaseGate
 
 NEAR_NS = 2 * SECOND
 """A task due later than this does not wake a gate that rests; the timer does when it is due."""
 UNIT_INTENSITY = 5
 UNIT_PERIOD_NS = MINUTE
-COOL_OFF_NS = 5 * MINUTE
-"""A unit that gave up is left alone this long, doubling."""
 
 
 class ToGate(Struct, frozen=True):
@@ -49,12 +50,13 @@ class _UnitDown(Struct, frozen=True):
 class Unit:
     """A gate's own subtree, and how many messages went there."""
 
-    __slots__ = ("line", "routed", "supervisor")
+    __slots__ = ("last_error", "line", "routed", "supervisor")
 
     def __init__(self, line: GateLine, supervisor: Supervisor) -> None:
         self.line = line
         self.supervisor = supervisor
         self.routed = 0
+        self.last_error = ""
 
 
 class GatesActor(LoopActor):
@@ -68,7 +70,7 @@ class GatesActor(LoopActor):
         self._units: dict[GateName, Unit] = {}
         self._silent: dict[GateName, Silence] = {}
         self._due: dict[GateName, Wall] = {}
-        self._given_up: dict[GateName, tuple[Mono, int]] = {}
+        self.quarantine = Quarantine(ports)
         self.timer = Timer(ports.clock, self._woken, self._clock_was_set)
 
     def on_stop(self) -> None:
@@ -87,7 +89,7 @@ class GatesActor(LoopActor):
                 unit = self._units.get(gate)
                 if unit is not None:
                     unit.line.wake()
-                else:
+                elif not self._is_held(gate):
                     self._wake(gate)
             case RestAsked():
                 self._rest(message)
@@ -98,17 +100,24 @@ class GatesActor(LoopActor):
 
     # --- what the node tells it ---------------------------------------------------------------
 
-    def begin(self, dues: dict[GateName, Wall], open_at: set[GateName], silent_ns: int) -> None:
-        """At the node's start: when each gate has work, and which have attempts open that nobody
-        sends any more; `silent_ns` is how long the node was down."""
+    def begin(
+        self,
+        rows: Sequence[GateRow],
+        dues: dict[GateName, Wall],
+        open_at: set[GateName],
+        silent_ns: int,
+    ) -> None:
+        """At the node's start: the gates, when each has work, and which have attempts open that
+        nobody sends any more; `silent_ns` is how long the node was down."""
         now = self._ports.clock.wall()
+        dues = {**dues, **self.quarantine.know(rows)}
         missed = {gate for gate, due_at in dues.items() if due_at <= now} | open_at
         for gate in missed:
             self._silent[gate] = Silence(self._ports.clock, max(1, silent_ns))
         for gate, due_at in dues.items():
             self._due[gate] = due_at
             self.timer.wake_when_due(gate, due_at)
-        for gate in open_at:
+        for gate in open_at - self.quarantine.held:
             tell(self.actor_ref, ToGate(gate, Woken()))
 
     def wake_all(self) -> None:
@@ -145,21 +154,24 @@ class GatesActor(LoopActor):
         tell(self.actor_ref, GateWoken(gate))
 
     def _route(self, gate: GateName, mail: object) -> None:
-        unit = self._units.get(gate) or self._wake(gate)
-        if unit is None:
+        if self.quarantine.get(gate) is not None:
+            self._refuse(gate, mail)
             return
+        unit = self._units.get(gate) or self._wake(gate)
         unit.routed += not isinstance(mail, Woken)
         unit.line.tell(mail)
 
-    def _wake(self, gate: GateName) -> Unit | None:
-        """Start a gate's unit; it stays down while it is left alone after giving up."""
-        until = self._given_up.get(gate)
-        if until is not None and self._ports.clock.mono() < until[0]:
-            self.timer.wake_at(gate, until[0])
-            return None
+    def _wake(self, gate: GateName) -> Unit:
+        """Start a gate's unit."""
         self._due.pop(gate, None)
         self.timer.forget(gate)
         line = GateLine(gate, lambda down: self._task_crashed(gate, down))
+
+        def heard(incident: Incident) -> None:
+            if isinstance(incident, Crashed):
+                unit.last_error = f"{type(incident.error).__name__}: {incident.error}"[:1_000]
+            self._listener(incident)
+
         silence = self._silent.pop(gate, None) or Silence(self._ports.clock)
 
         supervisor = Supervisor(
@@ -174,7 +186,7 @@ class GatesActor(LoopActor):
                 ),
             ),
             mono_ns=self._ports.clock.mono,
-            listener=self._listener,
+            listener=heard,
             strategy="rest_for_one",
             intensity=UNIT_INTENSITY,
             period_ns=UNIT_PERIOD_NS,
@@ -214,25 +226,44 @@ class GatesActor(LoopActor):
             self.timer.wake_at(asked.gate, asked.next_at)
 
     def _unit_down(self, gate: GateName, down: Down) -> None:
-        """A unit gave up: the gate is left alone for a while, and no other gate notices."""
+        """A unit gave up: its gate is quarantined, and no other gate notices."""
         unit = self._units.get(gate)
         if unit is None or unit.supervisor.actor_ref is not down.actor:
             return
         del self._units[gate]
         if self._ports.is_stopping:
             return
-        _, before_ns = self._given_up.get(gate, (Mono(0), COOL_OFF_NS // 2))
-        cool_off_ns = before_ns * 2
-        until = Mono(self._ports.clock.mono() + cool_off_ns)
-        self._given_up[gate] = (until, cool_off_ns)
-        self.timer.wake_at(gate, until)
+        until = self.quarantine.hold(gate, unit.last_error)
+        self.timer.wake_when_due(gate, until)
+        self.spawn(self.quarantine.record(gate))
+
+    # --- quarantine ---------------------------------------------------------------------------
+
+    def _is_held(self, gate: GateName) -> bool:
+        """Whether a gate that is woken is in quarantine; it is released when that is over."""
+        held = self.quarantine.get(gate)
+        if held is None:
+            return False
+        if self._ports.clock.wall() < held.until:
+            self.timer.wake_when_due(gate, held.until)
+        else:
+            self.spawn(self._release(gate, BY_RULE, Woken()))
+        return True
+
+    def _refuse(self, gate: GateName, mail: object) -> None:
+        if isinstance(mail, GateCommandGiven) and isinstance(mail.command, ReleaseGate):
+            self.spawn(self._release(gate, mail.command.cause, mail))
+        else:
+            self.quarantine.refuse(gate, mail)
+
+    async def _release(self, gate: GateName, cause: Cause, mail: object) -> None:
+        """End a quarantine; the gate begins on the ramp and answers `mail`."""
+        lasted_ns = await self.quarantine.release(gate, cause)
+        if lasted_ns:
+            self._silent[gate] = Silence(self._ports.clock, lasted_ns, "quarantined")
+        tell(self.actor_ref, ToGate(gate, mail))
 
     # --- questions ----------------------------------------------------------------------------
-
-    def release(self, gate: GateName) -> None:
-        """End the time in which a gate that gave up is left alone."""
-        if self._given_up.pop(gate, None) is not None:
-            tell(self.actor_ref, GateWoken(gate))
 
     def live(self, gate: GateName) -> GateActor | None:
         """The actor of a gate with work, for questions on the loop's thread."""
@@ -241,11 +272,6 @@ class GatesActor(LoopActor):
             return None
         actor = unit.line.actor
         return actor if isinstance(actor, GateActor) and actor.gate is not None else None
-
-    def quarantined_until(self, gate: GateName) -> Mono | None:
-        """Until when a gate that gave up is left alone, or None."""
-        until = self._given_up.get(gate)
-        return until[0] if until is not None and self._ports.clock.mono() < until[0] else None
 
     @property
     def units(self) -> dict[GateName, Unit]:

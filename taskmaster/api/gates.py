@@ -142,7 +142,7 @@ async def list_gates(api: Api, request: Request) -> Response:
 
 
 def _state(api: Api, row: GateRow) -> GateStateName:
-    if row.quarantined or api.node.gates.quarantined_until(row.gate) is not None:
+    if api.node.gates.quarantine.get(row.gate) is not None:
         return "quarantined"
     return row.mode if row.control == "running" else row.control
 
@@ -272,9 +272,6 @@ async def close(api: Api, request: Request) -> Response:
 async def release(api: Api, request: Request) -> Response:
     """End a quarantine."""
     because = await _because(request, "ReleaseGate")
-    gate = gate_name(request)
-    await gate_view(api, gate)
-    api.node.gates.release(gate)  # first, for until then its unit takes no command
     return await _command(api, request, ReleaseGate(because))
 
 

@@ -96,8 +96,10 @@ class GateFold:
                 gate = self._in_mode(gate, RAMPING)
             case GateRecovered():
                 gate = self._in_mode(gate, OPEN)
-            case GateQuarantined() | GateReleased():
-                gate = replace(gate, quarantined=int(isinstance(event, GateQuarantined)))
+            case GateQuarantined(until=until):
+                gate = replace(gate, quarantined_until=until)
+            case GateReleased():
+                gate = replace(gate, quarantined_until=None)
             case _:
                 assert_never(event)
         self._gates[name] = gate

@@ -175,7 +175,7 @@ class GateRow(Struct, frozen=True):
     settings: GateSettings
     control: RowControl = "running"
     mode: RowMode = "open"
-    quarantined: bool = False
+    quarantined_until: Wall | None = None
     implicit: bool = False
     attempts: int = 0
     failures: int = 0

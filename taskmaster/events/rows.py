@@ -113,7 +113,7 @@ class GateEntry(Struct, frozen=True, array_like=True, gc=False):
     settings: str = "{}"
     control: int = RUNNING
     mode: int = OPEN
-    quarantined: int = 0
+    quarantined_until: Wall | None = None
     implicit: int = 0
 
 

@@ -360,7 +360,9 @@ class GateProbed(Event, frozen=True, kw_only=True):
     mono: Mono
 
 
-RampCause = Literal["probe", "step", "fallback", "process_down", "paused", "clock_jump", "limits"]
+RampCause = Literal[
+    "probe", "step", "fallback", "process_down", "paused", "quarantined", "clock_jump", "limits"
+]
 
 
 class GateRampStepped(Event, frozen=True, kw_only=True):

@@ -103,7 +103,7 @@ async def _view(node: Node, row: GateRow) -> GateView:
         now=now,
         eligible=eligible,
         oldest_due_at=oldest,
-        is_quarantined=row.quarantined or node.gates.quarantined_until(row.gate) is not None,
+        is_quarantined=node.gates.quarantine.get(row.gate) is not None,
         waits=actor.waits if actor else None,
         is_store_away=node.store.is_away,
         live=actor.gate if actor else None,

@@ -689,7 +689,7 @@ class EventLogSuite:
         counts = {state: count for state, count in row.counts.items() if count}
         assert counts == {"waiting": 1, "in_flight": 1, "succeeded": 1, "dead": 1}
         assert (row.attempts, row.failures, row.version) == (3, 1, 5)
-        assert (row.control, row.mode, row.quarantined) == ("draining", "tripped", True)
+        assert (row.control, row.mode, row.quarantined_until) == ("draining", "tripped", START)
         assert (row.settings, row.implicit) == (limits, True)
 
         log.writer.commit(
