@@ -19,11 +19,12 @@ from taskmaster.events.log import (
     Append,
     AppendResult,
     BatchResult,
+    Committed,
     Committer,
     NotStored,
     Unknown,
 )
-from taskmaster.events.types import MILLISECOND, SECOND
+from taskmaster.events.types import MILLISECOND, SECOND, Position
 
 Lane = Literal["outcome", "submission", "start", "control"]
 BATCH_PER_LANE = 512
@@ -53,6 +54,14 @@ class Entry(Struct, frozen=True, gc=False):
     reply: Reply
 
 
+class Commit(Struct, frozen=True, gc=False):
+    """A commit that stored something: what of the batch is in the log, in its order."""
+
+    position: Position
+    appends: list[Append]
+    took_ns: int
+
+
 class _Gathered(Struct, frozen=True):
     """Something waits for a commit."""
 
@@ -60,6 +69,7 @@ class _Gathered(Struct, frozen=True):
 class _Done(Struct, frozen=True):
     batch: list[Entry]
     result: BatchResult
+    took_ns: int
 
 
 class _HandOut(Struct, frozen=True):
@@ -139,14 +149,17 @@ class JournalActor(LoopActor):
         *,
         on_unknown: Callable[[str], None],
         on_back: Callable[[], None],
+        on_commit: Callable[[Commit], None],
     ) -> None:
-        """`on_unknown` ends the process; `on_back` is called when a store that was away is back."""
+        """`on_unknown` ends the process; `on_back` is called when a store that was away is back,
+        `on_commit` after each commit, which it must not hold up."""
         super().__init__()
         self._committer = committer
         self._clock = clock
         self._store = store
         self._on_unknown = on_unknown
         self._on_back = on_back
+        self._on_commit = on_commit
         self._lanes = Lanes()
         self._replies: deque[tuple[Reply, AppendResult]] = deque()
         self._is_handing_out = False
@@ -156,7 +169,6 @@ class JournalActor(LoopActor):
         self._retry_timer: asyncio.TimerHandle | None = None
         self.commits = 0
         self.appends = 0
-        self.commit_ns = 0
 
     def on_receive(self, message: object) -> None:
         """Gather, commit, hand out replies."""
@@ -164,9 +176,9 @@ class JournalActor(LoopActor):
             case _Gathered():
                 self._is_told = False
                 self._commit_next()
-            case _Done(batch=batch, result=result):
+            case _Done(batch=batch, result=result, took_ns=took_ns):
                 self._is_committing = False
-                self._done(batch, result)
+                self._done(batch, result, took_ns)
             case _HandOut():
                 self._hand_out()
             case _Retry():
@@ -202,10 +214,10 @@ class JournalActor(LoopActor):
     async def _commit(self, batch: list[Entry]) -> None:
         began = self._clock.mono()
         result = await self._committer.commit([entry.append for entry in batch])
-        self.commit_ns += self._clock.mono() - began
-        tell(self.actor_ref, _Done(batch, result))
+        took_ns = self._clock.mono() - began
+        tell(self.actor_ref, _Done(batch, result, took_ns))
 
-    def _done(self, batch: list[Entry], result: BatchResult) -> None:
+    def _done(self, batch: list[Entry], result: BatchResult, took_ns: int) -> None:
         match result:
             case list():
                 self.commits += 1
@@ -216,12 +228,23 @@ class JournalActor(LoopActor):
                     self._hand_out()
                 self._came_back()
                 self._commit_next()
+                self._tell_of(batch, result, took_ns)  # last: the next commit is on its way
             case NotStored(error=error):
                 self._went_away(batch, error)
             case Unknown(error=error):
                 self._on_unknown(error)
             case _:
                 assert_never(result)
+
+    def _tell_of(self, batch: list[Entry], result: list[AppendResult], took_ns: int) -> None:
+        position = Position(0)
+        appends: list[Append] = []
+        for entry, answer in zip(batch, result, strict=True):
+            if isinstance(answer, Committed):
+                position = answer.position
+                appends.append(entry.append)
+        if appends:
+            self._on_commit(Commit(position, appends, took_ns))
 
     def _hand_out(self) -> None:
         for _ in range(min(REPLIES_A_TURN, len(self._replies))):

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from taskmaster.actors.gates import GatesActor
 from taskmaster.actors.intake import Intake
-from taskmaster.actors.journal import Entry, JournalActor, Refused, StoreState
+from taskmaster.actors.journal import Commit, Entry, JournalActor, Refused, StoreState
 from taskmaster.actors.line import JournalLine, Ports, Slots
 from taskmaster.actors.loop import Down, stop, watch
 from taskmaster.actors.ports import Clock, Ids, Rng
@@ -104,6 +104,7 @@ class Node:
         self._fatal = fatal
         self._incident = incident
         self._version = NEW
+        self._followers: list[Callable[[Commit], None]] = []
         self._root: Supervisor | None = None
         self._gates: GatesActor | None = None
         self._intake: Intake | None = None
@@ -119,6 +120,10 @@ class Node:
         """The gates of this node's shard."""
         assert self._gates is not None
         return self._gates
+
+    def follow(self, follower: Callable[[Commit], None]) -> None:
+        """Have `follower` called on the loop after each commit, in log order; it is short."""
+        self._followers.append(follower)
 
     async def start(self) -> None:
         """Open the log for work: nothing here is proportional to what waits."""
@@ -181,8 +186,13 @@ class Node:
             self.store,
             on_unknown=self._fatal,
             on_back=lambda: self.gates.wake_all(),
+            on_commit=self._committed,
         )
         return journal.launch()
+
+    def _committed(self, commit: Commit) -> None:
+        for follower in self._followers:
+            follower(commit)
 
     def _start_gates(self) -> "pykka.ActorRef[Any]":
         actor = GatesActor(self.ports, self._heard)

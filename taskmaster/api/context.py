@@ -4,7 +4,7 @@ Rules of residence: references and small questions about one request; no route.
 """
 
 import asyncio
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
@@ -14,14 +14,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from taskmaster.actors.intake import SubmitAnswer
-from taskmaster.actors.journal import Refused
+from taskmaster.actors.journal import Commit, Refused
 from taskmaster.actors.node import Node
 from taskmaster.api.paging import Pager
 from taskmaster.api.problems import ProblemError, problem, raise_if_no, retry_headers
 from taskmaster.api.submissions import refuse_reason
 from taskmaster.delivery.egress import Egress
 from taskmaster.events.log import Reader
-from taskmaster.events.types import BY_RULE, AnyEvent, Cause, GateName, Mono, Position, Wall
+from taskmaster.events.types import BY_RULE, Cause, GateName, Mono, Wall
 from taskmaster.model.rejected import Rejected
 from taskmaster.model.submission import SubmitTask, decide_submission
 from taskmaster.views.follow import Follow
@@ -64,10 +64,11 @@ class Api:
         self.software = software
         self.pager = Pager(secret)
         self.documents = documents
-        self.follow = Follow(node.ports.reader)
+        self.follow = Follow()
         self.metrics = Metrics(node, software)
         self.opened: set[GateName] = set()
         self.streams = 0  # callers who read the stream of events now
+        node.follow(self.committed)
         self._locks: WeakValueDictionary[GateName, asyncio.Lock] = WeakValueDictionary()
 
     def refuse_before_opening(self, wish: SubmitTask) -> Rejected | None:
@@ -90,11 +91,10 @@ class Api:
             self.opened.clear()
         self.opened.add(gate)
 
-    def committed(self, position: Position, events: Iterable[AnyEvent]) -> None:
-        """For the node to call after each commit: the newest position, and what was committed in
-        log order. Wakes whoever follows the log, and counts for the metrics."""
-        self.follow.committed(position)
-        self.metrics.counters.committed(events)
+    def committed(self, commit: Commit) -> None:
+        """Hear of a commit: wakes whoever follows the log, and counts for the metrics."""
+        self.follow.committed(commit.position, commit.appends)
+        self.metrics.counters.committed(commit)
 
     @property
     def reader(self) -> Reader:

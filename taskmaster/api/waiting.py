@@ -1,20 +1,19 @@
 """`Prefer: wait=N`: an answer that waits for a task's end.
 
-Rules of residence: follows the log; reads a task's row only when the log has gone on.
+Rules of residence: reads a task's row once, and again only when the task has moved.
 """
 
 import asyncio
+import contextlib
 import re
 
 from starlette.requests import Request
 
 from taskmaster.api.context import Api
-from taskmaster.events.types import MILLISECOND, SECOND, TaskId
+from taskmaster.events.types import SECOND, TaskId, task_stream
 from taskmaster.model.task import FINAL
 
 MAX_WAIT_S = 60
-READ_EVERY_NS = 50 * MILLISECOND
-"""A busy log goes on with every commit; a row is not read again sooner than this."""
 _WAIT = re.compile(r"(?:^|[,;\s])wait=\"?(\d{1,6})\"?(?:$|[,;\s])", re.ASCII)
 
 
@@ -30,13 +29,20 @@ async def wait_for_end(api: Api, task_id: TaskId, wait_ns: int) -> None:
     if wait_ns <= 0:
         return
     until = api.mono() + wait_ns
-    while not api.node.ports.is_stopping:
-        position = await api.reader.position()
-        row = await api.reader.task_row(task_id)
-        if row is None or row.state in FINAL:
-            return
-        left_ns = until - api.mono()
-        if left_ns <= 0:
-            return
-        if await api.follow.after(position, min(left_ns, SECOND)):
-            await asyncio.sleep(READ_EVERY_NS / SECOND)
+    with api.follow.watch(task_stream(task_id)) as moved:
+        while moved is not None and not api.node.ports.is_stopping:
+            moved.clear()  # before the row is read: what comes after it sets it again
+            row = await api.reader.task_row(task_id)
+            if row is None or row.state in FINAL:
+                return
+            while not moved.is_set():
+                left_ns = until - api.mono()
+                if left_ns <= 0 or api.node.ports.is_stopping:
+                    return
+                await _set_within(moved, min(left_ns, SECOND))
+
+
+async def _set_within(moved: asyncio.Event, wait_ns: int) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(wait_ns / SECOND):
+            await moved.wait()

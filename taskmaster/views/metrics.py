@@ -6,7 +6,6 @@ is on a thread of its own and its text is used again for some seconds.
 """
 
 import asyncio
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import Struct
@@ -25,88 +24,28 @@ from taskmaster.events.log import GateRow
 from taskmaster.events.types import (
     MILLISECOND,
     SECOND,
-    AnyEvent,
-    AttemptFailed,
-    AttemptSucceeded,
     GateName,
     Mono,
-    OccurrenceSkipped,
     Position,
 )
 from taskmaster.model.gate import GateStateName, paces
+from taskmaster.views.counters import (
+    ATTEMPT_BOUNDS_S,
+    BATCH_BOUNDS,
+    COMMIT_BOUNDS_S,
+    OTHER,
+    CommitCounters,
+    Counters,
+    GateCounters,
+)
 from taskmaster.views.gates import GateView, view_gates
 
 REUSE_NS = 5 * SECOND
 LAG_SLEEP_NS = 10 * MILLISECOND
 MAX_NAMED = 500
-MAX_COUNTED = 10_000
-"""Gates with counters of their own; those that come later are counted under `_other`."""
-OTHER = GateName("_other")
-BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-_BUCKETS_NS = tuple(int(bucket * SECOND) for bucket in BUCKETS_S)
 STATES: tuple[GateStateName, ...] = (
     "open", "tripped", "probing", "ramping", "paused", "draining", "closed", "quarantined",
 )  # fmt: skip
-
-
-class GateCounters:
-    """What was counted of one gate since the process started."""
-
-    __slots__ = ("buckets", "duration_ns", "outcomes", "skipped")
-
-    def __init__(self) -> None:
-        self.outcomes: dict[str, int] = {}
-        self.skipped: dict[str, int] = {}
-        self.buckets = [0] * (len(BUCKETS_S) + 1)
-        self.duration_ns = 0
-
-    def add(self, other: "GateCounters") -> None:
-        """Count what another one has counted too."""
-        for mine, theirs in ((self.outcomes, other.outcomes), (self.skipped, other.skipped)):
-            for name, count in theirs.items():
-                mine[name] = mine.get(name, 0) + count
-        self.buckets = [a + b for a, b in zip(self.buckets, other.buckets, strict=True)]
-        self.duration_ns += other.duration_ns
-
-    def copy(self) -> "GateCounters":
-        """One that stands still, for the thread that renders."""
-        still = GateCounters()
-        still.add(self)
-        return still
-
-
-class Counters:
-    """A projection of committed events. On the loop's thread; 0.4 us an event that counts."""
-
-    def __init__(self) -> None:
-        self.gates: dict[GateName, GateCounters] = {}
-
-    def committed(self, events: Iterable[AnyEvent]) -> None:
-        """Count events that have become durable."""
-        for event in events:
-            match event:
-                case AttemptSucceeded(gate=gate, duration_ns=duration_ns):
-                    self._ended(gate, "success", duration_ns)
-                case AttemptFailed(gate=gate, outcome=outcome, duration_ns=duration_ns):
-                    self._ended(gate, outcome, duration_ns)
-                case OccurrenceSkipped(gate=gate, why=why, count=count):
-                    skipped = self._of(gate).skipped
-                    skipped[why] = skipped.get(why, 0) + count
-                case _:
-                    pass
-
-    def _ended(self, gate: GateName, outcome: str, duration_ns: int) -> None:
-        counters = self._of(gate)
-        counters.outcomes[outcome] = counters.outcomes.get(outcome, 0) + 1
-        counters.buckets[bisect_left(_BUCKETS_NS, duration_ns)] += 1
-        counters.duration_ns += duration_ns
-
-    def _of(self, gate: GateName) -> GateCounters:
-        found = self.gates.get(gate)
-        if found is None:
-            name = gate if len(self.gates) < MAX_COUNTED else OTHER
-            found = self.gates.setdefault(name, GateCounters())
-        return found
 
 
 class ActorKind(Struct, frozen=True):
@@ -130,6 +69,7 @@ class Seen(Struct, frozen=True):
     named: tuple[GateView, ...]
     mono: Mono
     counters: dict[GateName, GateCounters]
+    commits: CommitCounters
     actors: tuple[ActorKind, ...]
 
 
@@ -191,6 +131,7 @@ class Metrics:
             named=tuple(await view_gates(node, busiest)),
             mono=now,
             counters={gate: one.copy() for gate, one in self.counters.gates.items()},
+            commits=self.counters.commits.copy(),
             actors=tuple(kinds.values()),
         )
 
@@ -214,7 +155,9 @@ class _Shown(Collector):
 def render(seen: Seen) -> bytes:
     """The text of a scrape."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Shown([*_node(seen), *_gates(seen), *_attempts(seen)]))
+    registry.register(
+        _Shown([*_node(seen), *_journal(seen.commits), *_gates(seen), *_attempts(seen)])
+    )
     return generate_latest(registry)
 
 
@@ -244,6 +187,18 @@ def _node(seen: Seen) -> Iterator[Metric]:
         inbox.add_metric([one.kind], one.inbox)
     yield restarts
     yield inbox
+
+
+def _journal(commits: CommitCounters) -> Iterator[Metric]:
+    durations = HistogramMetricFamily(
+        "taskmaster_journal_commit_seconds", "How long commits took, synced."
+    )
+    buckets = _cumulated(COMMIT_BOUNDS_S, commits.durations.counts)
+    durations.add_metric([], buckets, commits.durations.total / SECOND)
+    batches = HistogramMetricFamily("taskmaster_journal_batch_events", "Events in one commit.")
+    buckets = _cumulated(BATCH_BOUNDS, commits.batches.counts)
+    batches.add_metric([], buckets, commits.batches.total)
+    yield from (durations, batches)
 
 
 def _gates(seen: Seen) -> Iterator[Metric]:
@@ -339,14 +294,15 @@ def _attempts(seen: Seen) -> Iterator[Metric]:
         for cause, count in one.skipped.items():
             skipped.add_metric([gate, cause], count)
         if one.outcomes:
-            durations.add_metric([gate], _cumulated(one.buckets), one.duration_ns / SECOND)
+            buckets = _cumulated(ATTEMPT_BOUNDS_S, one.durations.counts)
+            durations.add_metric([gate], buckets, one.durations.total / SECOND)
     yield from (attempts, durations, skipped)
 
 
-def _cumulated(buckets: Sequence[int]) -> list[tuple[str, float]]:
+def _cumulated(bounds: Sequence[float], counts: Sequence[int]) -> list[tuple[str, float]]:
     total = 0
     found: list[tuple[str, float]] = []
-    for bound, count in zip((*map(str, BUCKETS_S), "+Inf"), buckets, strict=True):
+    for bound, count in zip((*map(str, bounds), "+Inf"), counts, strict=True):
         total += count
         found.append((bound, total))
     return found

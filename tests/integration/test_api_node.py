@@ -229,13 +229,13 @@ async def test_a_stream_ends_when_the_node_stops(server: Server) -> None:
         await stream._task  # pyright: ignore[reportPrivateUsage]  # the call itself
 
 
-async def test_the_node_may_tell_what_it_committed(server: Server) -> None:
-    """From the first telling on the position is not asked for any more."""
+async def test_what_is_committed_is_told_and_never_asked_for(server: Server) -> None:
     follow = server.app.api.follow
-    server.app.api.committed(Position(5), ())
 
-    assert await follow.after(Position(4), SECOND)
-    assert not await follow.after(Position(5), SECOND // 20)
+    await server.call("PUT", "/v1/gates/g", {})
+    assert await follow.after(Position(await server.position() - 1), SECOND)
+
+    assert follow.position == await server.position()
 
 
 # --- who may call -----------------------------------------------------------------------------

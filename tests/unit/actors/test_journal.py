@@ -12,6 +12,7 @@ from taskmaster.actors.journal import (
     BATCH_PER_LANE,
     MAX_WAITING,
     REPLIES_A_TURN,
+    Commit,
     Entry,
     JournalActor,
     Lane,
@@ -83,9 +84,15 @@ class Desk:
         self.told: list[tuple[str, Told]] = []
         self.fatal: list[str] = []
         self.back = 0
+        self.commits: list[Commit] = []
         self.downs: list[Down] = []
         self.journal = JournalActor(
-            store, VirtualClock(), self.state, on_unknown=self.fatal.append, on_back=self.is_back
+            store,
+            VirtualClock(),
+            self.state,
+            on_unknown=self.fatal.append,
+            on_back=self.is_back,
+            on_commit=self.commits.append,
         )
         watch(self.journal.launch(), self.downs.append)
 
@@ -206,6 +213,25 @@ def test_what_comes_in_one_turn_is_one_commit() -> None:
     assert (desk.journal.commits, desk.journal.appends) == (1, 5)
 
 
+def test_a_commit_is_told_with_what_was_stored_of_it() -> None:
+    async def main() -> Desk:
+        desk = Desk(Store())
+        desk.store.conflicts = {"1"}
+        for number in range(3):
+            desk.put(str(number))
+        await asyncio.sleep(1)
+        desk.store.conflicts = {"3"}
+        desk.put("3")
+        await asyncio.sleep(1)
+        return desk
+
+    desk = run_simulated(main())
+
+    [commit] = desk.commits
+    assert [name_of(append) for append in commit.appends] == ["0", "2"]
+    assert (commit.position, commit.took_ns) == (2, 10 * MILLISECOND)
+
+
 def test_what_comes_during_a_commit_makes_up_the_next() -> None:
     async def main() -> Desk:
         desk = Desk(Store())
@@ -274,7 +300,7 @@ def test_replies_are_handed_out_a_few_a_turn(kind: str) -> None:
     async def main() -> int:
         told: list[Told] = []
         journal = JournalActor(
-            Quick(), Clock(), StoreState(), on_unknown=print, on_back=lambda: None
+            Quick(), Clock(), StoreState(), on_unknown=print, on_back=lambda: None, on_commit=print
         )
         journal.launch()
         for number in range(BATCH_PER_LANE):

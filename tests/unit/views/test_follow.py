@@ -1,76 +1,61 @@
-"""Waiting for the log to go on: told, asked for, bounded."""
+"""Waiting for what is committed next: told, bounded."""
 
 import asyncio
 
-from taskmaster.events.types import SECOND, Position
+from taskmaster.events.types import SECOND, Position, TaskId, task_stream
 from taskmaster.views.follow import MAX_WAITING, Follow
+from tests.suites.facts import of_gate, opened, submission
 
-
-class Log:
-    """A reader that knows a position only."""
-
-    def __init__(self) -> None:
-        self.at = 0
-        self.asked = 0
-
-    async def position(self) -> Position:
-        self.asked += 1
-        return Position(self.at)
-
-
-def following(log: Log) -> Follow:
-    return Follow(log)  # pyright: ignore[reportArgumentType]  # all that it asks a reader
+ONE, OTHER = task_stream(TaskId("1")), task_stream(TaskId("2"))
 
 
 async def test_one_who_waits_is_woken_by_what_is_told() -> None:
-    follow = following(Log())
+    follow = Follow()
     waiting = asyncio.ensure_future(follow.after(Position(4), 10 * SECOND))
     await asyncio.sleep(0)
 
-    follow.committed(Position(4))
+    follow.committed(Position(4), ())
     await asyncio.sleep(0)
     early = waiting.done()
-    follow.committed(Position(5))
+    follow.committed(Position(5), ())
 
     assert not early
     assert await waiting
 
 
-async def test_until_somebody_tells_the_position_is_asked_for() -> None:
-    log = Log()
-    follow = following(log)
-    waiting = asyncio.ensure_future(follow.after(Position(4), 10 * SECOND))
-    await asyncio.sleep(0.01)
-    log.at = 9
-
-    assert await waiting
-    assert follow.position == 9
-    asked = log.asked
-    follow.committed(Position(9))
-    assert not await follow.after(Position(9), SECOND // 4)
-    assert log.asked == asked
-
-
-async def test_a_wait_has_an_end_and_nobody_asks_after_it() -> None:
-    log = Log()
-    follow = following(log)
+async def test_a_wait_has_an_end() -> None:
+    follow = Follow()
 
     assert not await follow.after(Position(0), SECOND // 100)
-    await asyncio.sleep(0.25)
-    asked = log.asked
-    await asyncio.sleep(0.25)
-
-    assert log.asked == asked
     assert follow.waiting == 0
 
 
+async def test_a_watch_hears_of_its_own_stream_only() -> None:
+    follow = Follow()
+
+    with follow.watch(ONE) as first, follow.watch(ONE) as second, follow.watch(OTHER) as other:
+        assert first
+        assert second
+        assert other
+        follow.committed(Position(1), (of_gate("g", 0, opened()), submission("1")))
+        heard = [moved.is_set() for moved in (first, second, other)]
+    waiting = follow.waiting
+    follow.committed(Position(2), (submission("2"),))
+
+    assert heard == [True, True, False]
+    assert waiting == 0
+    assert not other.is_set()
+
+
 async def test_too_many_who_wait_are_not_kept_waiting() -> None:
-    follow = following(Log())
-    follow.committed(Position(1))
+    follow = Follow()
+    follow.committed(Position(1), ())
     waiting = [asyncio.ensure_future(follow.after(Position(1), SECOND)) for _ in range(MAX_WAITING)]
     await asyncio.sleep(0)
 
     assert not await follow.after(Position(1), 60 * SECOND)
+    with follow.watch(ONE) as moved:
+        assert moved is None
 
-    follow.committed(Position(2))
+    follow.committed(Position(2), ())
     assert all(await asyncio.gather(*waiting))

@@ -1,7 +1,9 @@
 """Counters are a projection of committed events; many gates are shown as one."""
 
+from taskmaster.actors.journal import Commit
 from taskmaster.events.log import GateRow
 from taskmaster.events.types import (
+    AnyEvent,
     GateName,
     GateSettings,
     Mono,
@@ -10,11 +12,16 @@ from taskmaster.events.types import (
     Version,
     Wall,
 )
+from taskmaster.views.counters import MAX_COUNTED, OTHER, Counters
 from taskmaster.views.gates import GateView
-from taskmaster.views.metrics import MAX_COUNTED, OTHER, Counters, Seen, render
-from tests.suites.facts import failed, started, submitted, succeeded
+from taskmaster.views.metrics import Seen, render
+from tests.suites.facts import failed, of_task, started, submitted, succeeded
 
 MS = 1_000_000
+
+
+def commit(*events: AnyEvent, took_ns: int = MS) -> Commit:
+    return Commit(Position(9), [of_task("t", 0, event) for event in events], took_ns)
 
 
 def row(gate: str, waiting: int = 0) -> GateRow:
@@ -37,6 +44,7 @@ def seen(rows: list[GateRow], named: list[GateRow], counters: Counters) -> Seen:
         named=tuple(views),
         mono=Mono(0),
         counters=counters.gates,
+        commits=counters.commits,
         actors=(),
     )
 
@@ -45,7 +53,7 @@ def test_ends_of_attempts_are_counted_by_outcome_and_duration() -> None:
     counters = Counters()
 
     counters.committed(
-        [
+        commit(
             submitted(),
             started(),
             succeeded(duration_ns=3 * MS),
@@ -55,7 +63,7 @@ def test_ends_of_attempts_are_counted_by_outcome_and_duration() -> None:
                 at=Wall(0), gate=GateName("orders"), first=Wall(0), last=Wall(9), count=7,
                 why="missed",
             ),
-        ]
+        )
     )  # fmt: skip
 
     orders = row("orders")
@@ -73,9 +81,28 @@ def test_ends_of_attempts_are_counted_by_outcome_and_duration() -> None:
         assert line in lines
 
 
+def test_commits_are_counted_by_duration_and_size() -> None:
+    counters = Counters()
+    counters.committed(commit(submitted(), started(), took_ns=MS // 2))
+    counters.committed(commit(submitted(), took_ns=7_000 * MS))
+
+    lines = render(seen([], [], counters)).decode().splitlines()
+
+    for line in (
+        'taskmaster_journal_commit_seconds_bucket{le="0.0005"} 1.0',
+        'taskmaster_journal_commit_seconds_bucket{le="+Inf"} 2.0',
+        "taskmaster_journal_commit_seconds_count 2.0",
+        "taskmaster_journal_commit_seconds_sum 7.0005",
+        'taskmaster_journal_batch_events_bucket{le="1"} 1.0',
+        'taskmaster_journal_batch_events_bucket{le="2"} 2.0',
+        "taskmaster_journal_batch_events_sum 3.0",
+    ):
+        assert line in lines
+
+
 def test_gates_that_are_not_among_the_busiest_are_summed() -> None:
     counters = Counters()
-    counters.committed([succeeded(gate=GateName(name)) for name in ("a", "b", "c")])
+    counters.committed(commit(*(succeeded(gate=GateName(name)) for name in ("a", "b", "c"))))
     rows = [row("a", 5), row("b", 2), row("c", 1)]
 
     lines = render(seen(rows, rows[:1], counters)).decode().splitlines()
@@ -93,7 +120,7 @@ def test_gates_that_are_not_among_the_busiest_are_summed() -> None:
 def test_counters_have_a_bound() -> None:
     counters = Counters()
 
-    counters.committed([succeeded(gate=GateName(f"g{n}")) for n in range(MAX_COUNTED + 5)])
+    counters.committed(commit(*(succeeded(gate=GateName(f"g{n}")) for n in range(MAX_COUNTED + 5))))
 
     assert len(counters.gates) == MAX_COUNTED + 1
     assert counters.gates[OTHER].outcomes == {"success": 5}
