@@ -4,7 +4,9 @@ Rules of residence: knows ranks, due times and positions; reads nothing itself. 
 that waits; this holds the best page of it, kept exact by the notices of what was committed since:
 
 - a notice at or before the page's position is in the page already;
-- a later one enters only if nothing is missing (`complete`) or it ranks before the page's last;
+- a later one enters only if nothing is missing (`complete`) or it ranks before what is; where it
+  is one too many, the half that ranks last is left to the index;
+- where something unknown began to wait (`lose`), the page is read again soon;
 - while a page is being read, what leaves and what comes is remembered and applied on top of it.
 """
 
@@ -19,11 +21,16 @@ from taskmaster.model.task import Task
 LOW_TASKS = 100
 """A new page is read when fewer than this are left and more may be in the index."""
 MOST_TASKS = 2_000
-"""Notices beyond this stay in the index."""
+"""Beyond this the better half stays in memory: a sort for each thousand tasks that come."""
 AHEAD_NS = SECOND
 """A page of a gate without backlog also holds what becomes due within this time."""
 REREAD_NS = SECOND
-"""With a backlog, tasks that become due are looked for at most this often."""
+"""With a backlog, tasks that become due or were lost are looked for at most this often."""
+
+Rank = tuple[int, Position]
+"""`due_at - priority * aging`, lower first, then the order of submission (semantics 3.9)."""
+NOTHING: Rank = (-(2**63), Position(0))
+"""Ranks before whatever waits."""
 
 
 class Waiting(Struct, frozen=True, gc=False):
@@ -37,12 +44,12 @@ class Backlog:
     """Eligible tasks by rank, and soon-due ones by due time. Not for more than one thread."""
 
     def __init__(self, aging_ns: int) -> None:
-        """Rank is `due_at - priority * aging_ns`, lower first, then the order of submission."""
+        """`aging_ns` is what a step of priority is worth in a rank."""
         self._aging_ns = aging_ns
         self._held: dict[TaskId, Waiting] = {}
-        self._ranked: list[tuple[int, Position, int, Waiting]] = []
+        self._ranked: list[tuple[Rank, int, Waiting]] = []
         self._soon: list[tuple[Wall, Position, TaskId]] = []
-        self._last_rank: int = 0
+        self._missing_from: Rank = NOTHING  # what ranks later may be in the index alone
         self._position = Position(0)
         self._read_at = Wall(0)
         self.complete = False
@@ -53,6 +60,7 @@ class Backlog:
         self._left: set[TaskId] = set()
         self._came: dict[TaskId, tuple[Waiting, Position]] = {}
         self._skipped: set[TaskId] = set()
+        self._is_stale = False
         self._lost = False
         self._count = 0
 
@@ -77,9 +85,10 @@ class Backlog:
         if self.next_expiry_at is not None and self.next_expiry_at <= now:
             return True
         due = self.next_due_at
-        if due is None or due > now:
-            return False
-        return self.complete or now >= self._read_at + REREAD_NS
+        is_due = due is not None and due <= now
+        if is_due and self.complete:
+            return True
+        return (is_due or self._is_stale) and now >= self._read_at + REREAD_NS
 
     def next_look_at(self, now: Wall) -> Wall | None:
         """When to look again by time alone; None while a page is on its way, which comes back."""
@@ -87,6 +96,8 @@ class Backlog:
         if self._reading:
             return soon
         looks = [at for at in (soon, self.next_due_at, self.next_expiry_at) if at is not None]
+        if self._is_stale:
+            looks.append(Wall(self._read_at + REREAD_NS))
         if not looks:
             return None
         at = min(looks)
@@ -125,12 +136,11 @@ class Backlog:
         self.covered_until = covered_until
         self.next_due_at = next_due_at
         self.next_expiry_at = next_expiry_at
-        last = 0
+        self._is_stale = False
         for item in waiting:
-            last = self._rank(item.task)
             if item.task.id not in self._left:
                 self._put(item, now)
-        self._last_rank = last
+        self._missing_from = self._rank(waiting[-1]) if waiting else NOTHING
         came, self._came = self._came, {}
         self._skipped, self._left = self._left, set()
         for item, at in came.values():
@@ -151,25 +161,37 @@ class Backlog:
         if expires_at is not None:
             known = self.next_expiry_at
             self.next_expiry_at = expires_at if known is None else min(known, expires_at)
-        if self.complete:
-            if task.due_at > self.covered_until:
+        is_far = task.due_at > max(now, self.covered_until)
+        if is_far if self.complete else self._rank(item) >= self._missing_from:
+            if task.due_at > now:
                 self._note_due(task.due_at)
-            elif len(self._held) < MOST_TASKS:
-                self._put(item, now)
-            else:
-                self.complete = False
-                self._last_rank = max((entry[0] for entry in self._ranked), default=0)
-        elif self._rank(task) < self._last_rank and len(self._held) < MOST_TASKS:
-            self._put(item, now)
-        elif task.due_at > now:
-            self._note_due(task.due_at)
+            return
+        self._put(item, now)
+        if len(self._held) > MOST_TASKS:
+            self._keep_the_best(now)
 
     def lose(self) -> None:
         """Something began to wait that is not at hand: memory is no longer complete, nor will
         the page be that is being read."""
         self._lost = self._reading
+        self._is_stale = True
+        if self.complete:
+            self.complete = False
+            self._missing_from = max((entry[0] for entry in self._ranked), default=NOTHING)
+
+    def _keep_the_best(self, now: Wall) -> None:
+        """Leave the half that ranks last to the index."""
+        by_rank = sorted(self._held.values(), key=self._rank)
+        self._held.clear()
+        self._ranked.clear()
+        self._soon.clear()
         self.complete = False
-        self._last_rank = max((entry[0] for entry in self._ranked), default=0)
+        self._missing_from = self._rank(by_rank[MOST_TASKS // 2])
+        for item in by_rank[: MOST_TASKS // 2]:
+            self._put(item, now)
+        for item in by_rank[MOST_TASKS // 2 :]:
+            if item.task.due_at > now:
+                self._note_due(item.task.due_at)
 
     def remove(self, task_id: TaskId) -> None:
         """A task no longer waits, or is being changed."""
@@ -195,7 +217,7 @@ class Backlog:
         self._ripen(now)
         ranked = self._ranked
         while ranked:
-            item = ranked[0][3]
+            item = ranked[0][2]
             if self._held.get(item.task.id) is item:
                 return item
             heappop(ranked)
@@ -231,7 +253,8 @@ class Backlog:
 
     def _put_ranked(self, item: Waiting) -> None:
         self._count += 1  # what was put twice need not be compared further
-        heappush(self._ranked, (self._rank(item.task), item.number, self._count, item))
+        heappush(self._ranked, (self._rank(item), self._count, item))
 
-    def _rank(self, task: Task) -> int:
-        return task.due_at - task.submitted.priority * self._aging_ns
+    def _rank(self, item: Waiting) -> Rank:
+        task = item.task
+        return task.due_at - task.submitted.priority * self._aging_ns, item.number

@@ -1,6 +1,7 @@
 """The backlog in memory against a naive list of all that waits, whatever comes in between."""
 
 import random
+from bisect import insort
 from collections import deque
 
 import pytest
@@ -319,6 +320,67 @@ def test_what_is_popped_is_the_best_of_all_that_waits(first_seed: int) -> None:
             assert best is None or rank(best.task) == rank(rows[0].task), f"seed {seed}"
 
 
+class MoreThanMemoryHolds(GateAndIndex):
+    """All is overdue; beside it a sorted list of all that waits."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        self.limit = 200
+        self.sorted = sorted((rank(row.task), row.number) for row in self.index.rows.values())
+        self.is_lost = False
+
+    def come(self) -> None:
+        """Submissions, heard of at once."""
+        for _ in range(self.rng.choice((1, 30, 900))):
+            row = self._one_more()
+            self.backlog.offer(Waiting(row.task, row.number), self.index.position, self.now)
+
+    def come_unheard(self) -> None:
+        """The next of an order key, say: only that something waits is known."""
+        self._one_more()
+        self.backlog.lose()
+        self.is_lost = True
+
+    def _one_more(self) -> Row:
+        due_at = Wall(NOW - self.rng.randrange(600) * SECOND)
+        row = self.index.submit(due_at, self.rng.randrange(10))
+        insort(self.sorted, (rank(row.task), row.number))
+        return row
+
+    def read_to_the_end(self) -> None:
+        while self.read is not None or self.backlog.needs_page(self.now):
+            self.read_on()
+
+    def start_the_best(self) -> None:
+        if self.is_lost:
+            self.is_lost = False
+            self.now = Wall(self.now + REREAD_NS)
+            self.read_to_the_end()
+        for _ in range(self.rng.choice((1, 30, 400))):
+            if self.backlog.needs_page(self.now) or self.backlog.peek(self.now) is None:
+                self.read_to_the_end()
+            best = self.backlog.peek(self.now)
+            assert (best is None) == (not self.sorted)
+            if best is None:
+                return
+            assert (rank(best.task), best.number) == self.sorted.pop(0)
+            self.backlog.pop(best)
+            self.index.commit()
+            self.index.rows[best.task.id].waits = False
+
+
+@pytest.mark.slow
+def test_the_best_goes_first_though_more_waits_than_memory_holds() -> None:
+    """Semantics 3.9, against a sort of all; what was not told of has a second to be found."""
+    for seed in range(12):
+        world = MoreThanMemoryHolds(seed)
+        steps = (world.come, world.come, world.come_unheard, world.read_on, world.start_the_best)
+        for step in world.rng.choices(steps, k=40):
+            step()
+            assert len(world.backlog) <= MOST_TASKS
+        world.start_the_best()
+
+
 # --- one thing at a time ----------------------------------------------------------------------
 
 
@@ -496,10 +558,44 @@ def test_memory_is_bounded_and_what_does_not_fit_is_read_later() -> None:
     for number in range(1, MOST_TASKS + 2):
         backlog.offer(item(number), Position(number), NOW)
 
-    assert len(backlog) == MOST_TASKS
+    assert len(backlog) == MOST_TASKS // 2
     assert not backlog.complete
-    assert popped(backlog) == list(range(1, MOST_TASKS + 1))
+    assert popped(backlog) == list(range(1, MOST_TASKS // 2 + 1))
     assert backlog.needs_page(NOW)
+
+
+def test_an_urgent_task_goes_first_though_memory_is_full() -> None:
+    """Semantics 3.9."""
+    backlog = read_at(0)
+    for number in range(1, MOST_TASKS + 100):
+        backlog.offer(item(number), Position(number), NOW)
+
+    backlog.offer(item(9_000, priority=9), Position(9_000), NOW)
+
+    assert popped(backlog)[:2] == [9_000, 1]
+
+
+def test_what_is_left_to_the_index_and_due_later_is_looked_for_when_it_is_due() -> None:
+    backlog = read_at(0)
+    for number in range(1, MOST_TASKS + 1):
+        backlog.offer(item(number), Position(number), NOW)
+    backlog.offer(item(9_000, due=0.5), Position(9_000), NOW)
+
+    assert backlog.next_soon_at() is None
+    assert backlog.next_look_at(NOW) == wall(0.5)
+
+
+def test_what_was_lost_is_looked_for_within_a_second_though_much_is_in_memory() -> None:
+    """It may be more urgent than all of that."""
+    backlog = read_at(0)
+    for number in range(1, 501):
+        backlog.offer(item(number), Position(number), NOW)
+
+    backlog.lose()
+
+    assert not backlog.needs_page(NOW)
+    assert backlog.next_look_at(NOW) == Wall(NOW + REREAD_NS)
+    assert backlog.needs_page(Wall(NOW + REREAD_NS))
 
 
 def test_a_task_that_leaves_while_a_page_is_read_does_not_come_back_with_it() -> None:
