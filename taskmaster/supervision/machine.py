@@ -107,6 +107,11 @@ class Machine(StartAndStop):
             self._serve(given)
         return effects
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is under way: a start or a stop that is waited for."""
+        return self._busy is not None
+
     # --- one input after the other ------------------------------------------------------------
 
     def _go_on(self, given: Input) -> None:
@@ -219,7 +224,7 @@ class Machine(StartAndStop):
         if child.pid is not None and now - child.since_ns >= backoff.reset_after_ns:
             child.in_a_row = 0
         self.children.runs(child, None)
-        yield from self.stop_all(self._group(child))
+        yield from self._stop_fellows(child)
         child.is_restarting = True
         child.timer = next(self.timers)
         self.backing_off[child.timer] = child
@@ -230,9 +235,8 @@ class Machine(StartAndStop):
     def _restart_now(self, child: Kept) -> Steps:
         """Restart by strategy. A failure is not fatal: it is tried again, after other requests."""
         self.children.runs(child, None)
-        group = self._group(child)
-        yield from self.stop_all(group)
-        failed = yield from self.start_all([one for one in group if not one.is_temporary])
+        yield from self._stop_fellows(child)
+        failed = yield from self.start_all(self._group(child))
         if failed is None:
             return
         again, failure = failed
@@ -243,6 +247,11 @@ class Machine(StartAndStop):
             self.effects.append(SendSelf(again.key))
         else:
             yield from self._restart(again)
+
+    def _stop_fellows(self, child: Kept) -> Steps:
+        """Stop those that are restarted with it. It has ended, and is not forgotten as they may be:
+        a dynamic child that is stopped is gone."""
+        yield from self.stop_all([one for one in self._group(child) if one is not child])
 
     def _group(self, child: Kept) -> list[Kept]:
         """Those that are restarted together, in order."""
