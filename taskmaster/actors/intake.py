@@ -77,6 +77,7 @@ class Replayed(Struct, frozen=True):
     task_id: TaskId
 
 
+Wish = SubmitTask | Rejected | Refused
 SubmitAnswer = Accepted | Replayed | Rejected | Refused
 
 
@@ -110,15 +111,41 @@ class Intake:
     ) -> list[SubmitAnswer]:
         """Make tasks durable; answers in order, each after its commit.
 
-        `implicit` allows gates that were never created to come into being by default.
+        `implicit` allows gates that were never created to come into being by default, each with
+        the first task that is acceptable; where one cannot be opened, its tasks are refused.
         """
-        for gate in {c.gate for c in commands if isinstance(c, SubmitTask)}:
+        wishes = await self._open_missing(commands, cause) if implicit else commands
+        for gate in {wish.gate for wish in wishes if isinstance(wish, SubmitTask)}:
             brief = self._book.get(gate)
-            if brief is None and implicit:
-                await self.gate_command(gate, SetGate(GateSettings(), cause, implicit=True))
-            elif brief is not None and brief.max_backlog:
+            if brief is not None and brief.max_backlog:
                 await self._count(gate, brief)
-        return await _Submissions(self._ports, self._gates, self._book).run(commands, cause)
+        return await _Submissions(self._ports, self._gates, self._book).run(wishes, cause)
+
+    async def _open_missing(
+        self, commands: Sequence[SubmitTask | Rejected], cause: Cause
+    ) -> list[Wish]:
+        """What may be submitted now that its gate is there, and what may not, with the reason."""
+        wishes: list[Wish] = []
+        refused: dict[GateName, Rejected | Refused] = {}
+        for command in commands:
+            wish: Wish = command
+            if isinstance(command, SubmitTask) and command.gate not in self._book:
+                decided = decide_submission(command, cause, self._ports.clock.wall())
+                if isinstance(decided, Rejected):
+                    wish = decided
+                elif command.gate in refused:
+                    wish = refused[command.gate]
+                elif (no := await self._open_implicit(command.gate, cause)) is not None:
+                    wish = refused[command.gate] = no
+            wishes.append(wish)
+        return wishes
+
+    async def _open_implicit(self, gate: GateName, cause: Cause) -> Rejected | Refused | None:
+        wrong = refuse_name(gate)
+        if wrong is not None:
+            return wrong
+        opened = await self._open(gate, SetGate(GateSettings(), cause, implicit=True))
+        return opened if isinstance(opened, Rejected | Refused) else None
 
     async def _count(self, gate: GateName, brief: Brief) -> None:
         now = self._ports.clock.wall()
@@ -147,7 +174,7 @@ class Intake:
         if gate not in self._book:
             opened = await self._open(gate, command)
             if opened is not None:
-                return opened
+                return _store_away(opened) if isinstance(opened, Refused) else opened
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._tell(gate, GateCommandGiven(command, _answering(future)))
         done = await _in_time(future)
@@ -159,7 +186,9 @@ class Intake:
         gate = done.gate
         self._book[gate.name] = Brief(gate.control == "closed", gate.settings.max_backlog)
 
-    async def _open(self, name: GateName, command: GateCommand) -> GateDone | Rejected | None:
+    async def _open(
+        self, name: GateName, command: GateCommand
+    ) -> GateDone | Rejected | Refused | None:
         """Write a gate's first event; None when someone else was faster."""
         clock = self._ports.clock
         decided = decide(None, command, clock.mono(), clock.wall(), backlog=False)
@@ -167,7 +196,7 @@ class Intake:
             return decided
         result = await self._append(Append((Write(gate_stream(name), NEW, decided),)))
         if isinstance(result, Refused):
-            return _store_away(result)
+            return result
         if isinstance(result, VersionConflict):
             self._book.setdefault(name, Brief(closed=False, max_backlog=0))
             return None
@@ -256,22 +285,18 @@ class _Submissions:
         self._came: dict[GateName, list[tuple[Waiting, Position]]] = {}
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    async def run(
-        self, commands: Sequence[SubmitTask | Rejected], cause: Cause
-    ) -> list[SubmitAnswer]:
+    async def run(self, wishes: Sequence[Wish], cause: Cause) -> list[SubmitAnswer]:
         """Decide all, append what is acceptable, wait for the commits."""
         now = self._ports.clock.wall()
         task_id = self._ports.ids.task_id
         entries: list[Entry] = []
-        self._answers = [None] * len(commands)
-        for index, command in enumerate(commands):
-            decided = (
-                command if isinstance(command, Rejected) else self._decide(command, cause, now)
-            )
-            if isinstance(decided, Rejected):
-                self._answers[index] = decided
-            else:
+        self._answers = [None] * len(wishes)
+        for index, wish in enumerate(wishes):
+            decided = self._decide(wish, cause, now) if isinstance(wish, SubmitTask) else wish
+            if isinstance(decided, TaskSubmitted):
                 entries.append(self._entry(index, task_id(), decided))
+            else:
+                self._answers[index] = decided
         self._left = len(entries)
         if entries:
             for entry in entries:

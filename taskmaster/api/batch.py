@@ -73,8 +73,6 @@ def decide(api: Api, raws: list[Raw], first: int) -> Decided:
             chunk.refused.append(refused_item(index, task))
             continue
         wish = submission(task, egress)
-        if not isinstance(wish, Rejected) and task.gate is None and wish.gate not in api.opened:
-            wish = api.refuse_before_opening(wish) or wish
         if isinstance(wish, Rejected):
             chunk.refused.append(refused_item(index, of_rejected(wish, in_body=True)))
             continue
@@ -99,9 +97,6 @@ async def submit(api: Api, chunk: Decided, because: Cause) -> list[BatchItem]:
         answers = await _submitted(api, commands, because, implicit=implicit)
         for (index, wish), answer in zip(wishes, answers, strict=True):
             items.append(_item(index, wish.gate, answer))
-        if implicit:
-            for gate in {wish.gate for _, wish in wishes}:
-                api.remember(gate)
     items.sort(key=_index)
     return items
 
@@ -116,10 +111,9 @@ async def _submitted(
     """The intake's answers; where it does not answer in time, that for each."""
     try:
         api.refuse_while_stopping()
-        answers = await within(api.node.intake.submit(commands, because, implicit=implicit))
+        return await within(api.node.intake.submit(commands, because, implicit=implicit))
     except ProblemError as error:
         return [error.problem] * len(commands)
-    return [api.of_implicit(answer) for answer in answers] if implicit else answers
 
 
 def _item(index: int, gate: GateName, answer: SubmitAnswer | Problem) -> BatchItem:
@@ -148,15 +142,13 @@ async def answered(
     async def begin() -> None:
         async for chunk in chunks:
             await room.acquire()
-            gates = {wish.gate for _, wish in chunk.implicit}
-            is_alone = chunk.is_ordered or not gates <= api.opened
-            if is_alone and running:
+            if chunk.is_ordered and running:
                 await asyncio.wait(running)
             task = asyncio.ensure_future(submit(api, chunk, because))
             running.add(task)
             task.add_done_callback(running.discard)
             begun.put_nowait(task)
-            if is_alone:
+            if chunk.is_ordered:
                 await asyncio.wait({task})
             await asyncio.sleep(0)
 

@@ -13,24 +13,19 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from taskmaster.actors.intake import SubmitAnswer
-from taskmaster.actors.journal import Commit, Refused
+from taskmaster.actors.journal import Commit
 from taskmaster.actors.node import Node
 from taskmaster.api.paging import Pager
 from taskmaster.api.problems import ProblemError, problem, raise_if_no, retry_headers
 from taskmaster.api.submissions import refuse_reason
 from taskmaster.delivery.egress import Egress
 from taskmaster.events.log import Reader
-from taskmaster.events.types import BY_RULE, Cause, GateName, Mono, Wall
-from taskmaster.model.rejected import Rejected
-from taskmaster.model.submission import SubmitTask, decide_submission
+from taskmaster.events.types import Cause, GateName, Mono, Wall
 from taskmaster.views.follow import Follow
 from taskmaster.views.metrics import Metrics
 
 ANSWER_WITHIN_S = 30.0
 """How long a gate or the store may take for one call."""
-MAX_OPENED = 10_000
-"""Gates remembered as being there; at the bound all are forgotten."""
 AUTHOR = "taskmaster.author"
 REQUEST_ID = "taskmaster.request_id"
 
@@ -66,30 +61,9 @@ class Api:
         self.documents = documents
         self.follow = Follow()
         self.metrics = Metrics(node, software)
-        self.opened: set[GateName] = set()
         self.streams = 0  # callers who read the stream of events now
         node.follow(self.committed)
         self._locks: WeakValueDictionary[GateName, asyncio.Lock] = WeakValueDictionary()
-
-    def refuse_before_opening(self, wish: SubmitTask) -> Rejected | None:
-        """What is wrong with a task that brings its gate into being, before it does: a refusal
-        leaves nothing behind. Gates that took a task are remembered, for deciding costs 2 us."""
-        if wish.gate in self.opened:
-            return None
-        decided = decide_submission(wish, BY_RULE, self.now())
-        return decided if isinstance(decided, Rejected) else None
-
-    def of_implicit(self, answer: SubmitAnswer) -> SubmitAnswer:
-        """A gate that should have come into being and is not there: the store took nothing."""
-        if isinstance(answer, Rejected) and answer.code == "not_found":
-            return Refused(self.node.store.error or "the gate could not be opened")
-        return answer
-
-    def remember(self, gate: GateName) -> None:
-        """A gate that is there."""
-        if len(self.opened) >= MAX_OPENED:
-            self.opened.clear()
-        self.opened.add(gate)
 
     def committed(self, commit: Commit) -> None:
         """Hear of a commit: wakes whoever follows the log, and counts for the metrics."""

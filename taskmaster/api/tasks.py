@@ -69,10 +69,8 @@ async def submit(api: Api, request: Request) -> Response:
     )
     because = cause(request, "SubmitTask")
     implicit = task.gate is None
-    if implicit:
-        raise_if_no(api.refuse_before_opening(command))
     [answer] = await within(api.node.intake.submit([command], because, implicit=implicit))
-    raise_if_no(api.of_implicit(answer) if implicit else answer, in_body=True)
+    raise_if_no(answer, in_body=True)
     wait_ns = wait_ns_of(request)
     if isinstance(answer, Replayed):
         await wait_for_end(api, answer.task_id, wait_ns)
@@ -80,7 +78,6 @@ async def submit(api: Api, request: Request) -> Response:
         headers = {"Location": location(answer.task_id), "Idempotent-Replayed": "true"}
         return JsonResponse(shown, 200, headers)
     assert isinstance(answer, Accepted)
-    api.remember(command.gate)
     if wait_ns:
         await wait_for_end(api, answer.task_id, wait_ns)
         shown = await read_task(api, answer.task_id)

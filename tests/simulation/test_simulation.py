@@ -13,13 +13,11 @@ from taskmaster.actors import gate as gate_module
 from taskmaster.actors import intake as intake_module
 from taskmaster.actors import pacer as pacer_module
 from taskmaster.actors import task as task_module
-from taskmaster.actors.intake import Accepted, SubmitAnswer
+from taskmaster.actors.intake import Accepted, SubmitAnswer, Wish
 from taskmaster.actors.journal import Entry
 from taskmaster.actors.task import TaskActor
 from taskmaster.events.types import Cause, Mono, Position, TaskId, TaskSubmitted
 from taskmaster.model.limits import Spacing
-from taskmaster.model.rejected import Rejected
-from taskmaster.model.submission import SubmitTask
 from tests.simulation.checks import Broken
 from tests.simulation.watched import run_watched
 
@@ -67,11 +65,9 @@ _Submissions = intake_module._Submissions  # pyright: ignore[reportPrivateUsage]
 class AcknowledgesBeforeTheCommit(_Submissions):
     """Breaks 2.1: hands what is to be stored to the journal, and does not wait for it."""
 
-    async def run(
-        self, commands: Sequence[SubmitTask | Rejected], cause: Cause
-    ) -> list[SubmitAnswer]:
+    async def run(self, wishes: Sequence[Wish], cause: Cause) -> list[SubmitAnswer]:
         self._handed_over: list[SubmitAnswer] = []
-        running = asyncio.ensure_future(super().run(commands, cause))
+        running = asyncio.ensure_future(super().run(wishes, cause))
         await asyncio.sleep(0)
         return running.result() if running.done() else self._handed_over
 
