@@ -338,7 +338,10 @@ class GateActor(LoopActor):
         if isinstance(ended.event, AttemptFailed) and ended.event.fault == "endpoint":
             self._last_error = ended.event.error or ended.event.outcome
         if ended.position > self._position:
-            self._gate = evolve_attempt(self._live_gate(), ended.event)
+            gate = self._live_gate()
+            if gate.settings.adaptive is not None and not isinstance(ended.event, AttemptVoided):
+                self._stream.saw(gate, ended.event)
+            self._gate = evolve_attempt(gate, ended.event)
         self._after(ended.task, ended.number, ended.position, ended.successor)
 
     def _task_decided(self, decided: TaskDecided) -> None:

@@ -11,9 +11,18 @@ from taskmaster.actors.journal import Entry, Refused
 from taskmaster.actors.line import Ports
 from taskmaster.actors.messages import AnswerTo, GateDone
 from taskmaster.events.log import Append, AppendResult, Committed, GateSnapshot, GateTraffic, Write
-from taskmaster.events.types import GateEvent, GateName, Wall, gate_stream
+from taskmaster.events.types import (
+    AttemptFailed,
+    AttemptSucceeded,
+    GateEvent,
+    GateName,
+    Mono,
+    Wall,
+    gate_stream,
+)
 from taskmaster.model.control import GateCommand, decide
-from taskmaster.model.gate import Bucket, Gate, Traffic, evolve, is_calm, restore
+from taskmaster.model.gate import Bucket, Gate, Open, Ramping, Traffic, evolve, is_calm, restore
+from taskmaster.model.learning import Window, learn
 from taskmaster.model.recovery import Seen, react
 from taskmaster.model.rejected import Rejected
 
@@ -45,6 +54,7 @@ class GateStream:
         """`appended` tells the gate's actor, in log order, whether its events are durable."""
         self._ports = ports
         self._appended = appended
+        self._window = Window()
         self._commands: deque[tuple[GateCommand, AnswerTo]] = deque()
         self._pending: tuple[tuple[GateEvent, ...], AnswerTo | None] | None = None
 
@@ -62,12 +72,25 @@ class GateStream:
         """Decide a command in its turn."""
         self._commands.append((command, answer))
 
+    def saw(self, gate: Gate, event: AttemptSucceeded | AttemptFailed) -> None:
+        """Learn from an attempt of an adaptive gate, which `gate` still has open."""
+        if isinstance(gate.mode, Open | Ramping):
+            self._window.add(event, gate.in_flight, self._ports.clock.mono())
+        else:
+            self._window.clear()  # what is left of the time before the trip
+
     def go_on(self, gate: Gate, wall: Wall, *, backlog: bool, error: str) -> None:
         """Append what follows by rule, else what the next command decides."""
-        if self._pending is not None or (not self._commands and is_calm(gate)):
+        if self._pending is not None:
+            return
+        learns = gate.settings.adaptive is not None and self._window.opened_at is not None
+        if not learns and not self._commands and is_calm(gate):
             return
         mono = self._ports.clock.mono()
-        events = react(gate, mono, wall, Seen(backlog, error, self._ports.rng.uniform()))
+        u = self._ports.rng.uniform()
+        events = react(gate, mono, wall, Seen(backlog, error, u))
+        if learns and not events:
+            events = self._learn(gate, mono, wall, u)
         if events:
             self.append(gate, events)
             return
@@ -80,6 +103,15 @@ class GateStream:
                 answer(GateDone(gate))
             else:
                 self.append(gate, decided, answer)
+
+    def _learn(self, gate: Gate, mono: Mono, wall: Wall, u: float) -> tuple[GateEvent, ...]:
+        adaptive, window = gate.settings.adaptive, self._window
+        if adaptive is None or not window.is_complete(gate.learned.limit, mono):
+            return ()
+        concurrency = gate.settings.limits.concurrency
+        step = learn(adaptive, concurrency, gate.learned, window, now=mono, wall=wall, u=u)
+        window.clear()
+        return () if step is None else (step,)
 
     def append(
         self, gate: Gate, events: tuple[GateEvent, ...], answer: AnswerTo | None = None

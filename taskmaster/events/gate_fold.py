@@ -34,6 +34,7 @@ from taskmaster.events.types import (
     GateClosed,
     GateDrained,
     GateEvent,
+    GateLimitLearned,
     GateLimitsChanged,
     GateName,
     GateOpened,
@@ -82,7 +83,7 @@ class GateFold:
                 gate = replace(gate, settings=_settings(event.settings))
             case GatePaused():
                 gate = replace(gate, control=DRAINING if event.drain else PAUSED_GATE)
-            case GateDrained():
+            case GateDrained() | GateLimitLearned():
                 pass
             case GateResumed():
                 gate = replace(gate, control=RUNNING)

@@ -54,6 +54,7 @@ from taskmaster.events.types import (
     CancelRequested,
     GateClosed,
     GateDrained,
+    GateLimitLearned,
     GateLimitsChanged,
     GateOpened,
     GatePaused,
@@ -149,6 +150,7 @@ class _Batch:
                 | GateProbed()
                 | GateRampStepped()
                 | GateRecovered()
+                | GateLimitLearned()
                 | GateQuarantined()
                 | GateReleased()
             ):

@@ -293,6 +293,15 @@ class RecoverySettings(Struct, frozen=True, omit_defaults=True):
     ramp_after_ns: int = MINUTE
 
 
+class Adaptive(Struct, frozen=True, omit_defaults=True):
+    """How a gate learns its concurrency: between `min` and `max` (None: the configured one), from
+    latency and errors, or from errors alone."""
+
+    min: int = 1
+    max: int | None = None
+    by: Literal["latency", "errors"] = "latency"
+
+
 class GateSettings(Struct, frozen=True, omit_defaults=True):
     """Everything about a gate that a command can set. `max_backlog` 0 is no bound."""
 
@@ -300,6 +309,7 @@ class GateSettings(Struct, frozen=True, omit_defaults=True):
     recovery: RecoverySettings = RecoverySettings()
     aging_ns: int = MINUTE
     max_backlog: int = 0
+    adaptive: Adaptive | None = None
 
 
 class GateOpened(Event, frozen=True, kw_only=True):
@@ -379,6 +389,31 @@ class GateRecovered(Event, frozen=True, kw_only=True):
     """The whole of the limits holds again."""
 
     mono: Mono
+
+
+LearnCause = Literal["spare", "queue", "errors", "throttled", "measure", "measured"]
+
+
+class GateLimitLearned(Event, frozen=True, kw_only=True):
+    """An adaptive gate may have `limit` attempts open from here on; `before` it had that many.
+
+    Its evidence is one window: so many attempts ended, with such errors and a median duration,
+    and at most `busiest` were open. `measure_at` and `back_to` are about measuring the base anew.
+    """
+
+    mono: Mono
+    limit: float
+    base_ns: int
+    why: LearnCause
+    cautious: bool = False
+    measure_at: Mono = Mono(0)
+    back_to: float = 0.0
+    before: float = 0.0
+    ended: int = 0
+    errors: int = 0
+    throttled: int = 0
+    median_ns: int = 0
+    busiest: int = 0
 
 
 class GateQuarantined(Event, frozen=True, kw_only=True):
@@ -540,6 +575,7 @@ GateEvent = (
     | GateProbed
     | GateRampStepped
     | GateRecovered
+    | GateLimitLearned
     | GateQuarantined
     | GateReleased
 )

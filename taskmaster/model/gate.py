@@ -20,6 +20,7 @@ from taskmaster.events.types import (
     GateClosed,
     GateDrained,
     GateEvent,
+    GateLimitLearned,
     GateLimitsChanged,
     GateName,
     GateOpened,
@@ -36,6 +37,7 @@ from taskmaster.events.types import (
     Version,
     Wall,
 )
+from taskmaster.model.learning import Learned, learned_of, open_at_once, reopened
 from taskmaster.model.limits import (
     LOOKAHEAD_NS,
     Allowed,
@@ -115,6 +117,7 @@ class Gate(Struct, frozen=True):
     implicit: bool = False
     in_flight: int = 0
     tats: tuple[Mono, ...] = ()
+    learned: Learned = Learned()
     throttled_until: Mono = Mono(0)
     failures_in_row: int = 0
     buckets: tuple[Bucket, ...] = ()
@@ -146,6 +149,14 @@ def percent(gate: Gate) -> int:
 def allowed(gate: Gate) -> Allowed:
     """What the gate's settings and its mode allow now."""
     return Allowed(gate.settings.limits, percent(gate))
+
+
+def learned_limit(gate: Gate) -> int:
+    """How many attempts may be open apart from any ramp: what was learned, or what is set."""
+    adaptive, concurrency = gate.settings.adaptive, gate.settings.limits.concurrency
+    if adaptive is None:
+        return concurrency
+    return open_at_once(adaptive, gate.learned, concurrency)
 
 
 def paces(gate: Gate) -> tuple[Spacing, ...]:
@@ -183,8 +194,10 @@ def admit(gate: Gate, now: Mono, sent_tats: tuple[Mono, ...] = ()) -> Grant | Wa
         case _:
             assert_never(mode)
     limits = gate.settings.limits
+    if gate.in_flight >= learned_limit(gate):
+        return Wait("slot")
     if gate.in_flight >= slots(limits, share):
-        return Wait("slot" if gate.in_flight >= limits.concurrency else "ramp")
+        return Wait("ramp")
     rates = spacings(limits, share)
     tats = later_tats(gate.tats, sent_tats)
     ready = token_at(rates, tats)
@@ -317,6 +330,9 @@ def _changed(gate: Gate, event: GateEvent) -> Gate:
         case GateClosed():
             return replace(gate, control="closed", paused_until=None)
         case GateTripped():
+            adaptive = gate.settings.adaptive
+            learned = gate.learned if adaptive is None else reopened(adaptive)
+            gate = replace(gate, learned=learned)
             return _in_mode(gate, Tripped(event.until, event.trips), event.mono)
         case GateProbed():
             trips = gate.mode.trips if not isinstance(gate.mode, Open) else 0
@@ -327,6 +343,8 @@ def _changed(gate: Gate, event: GateEvent) -> Gate:
             return _in_mode(gate, mode, event.mono)
         case GateRecovered():
             return _in_mode(gate, Open(), event.mono)
+        case GateLimitLearned():
+            return replace(gate, learned=learned_of(event))
         case GateQuarantined():
             return replace(gate, quarantined_until=event.until)
         case GateReleased():
@@ -342,7 +360,8 @@ def _in_mode(gate: Gate, mode: Mode, at: Mono) -> Gate:
 
 
 def _with_limits(gate: Gate, settings: GateSettings, at: Mono) -> Gate:
-    moved = replace(gate, settings=settings)
+    same = settings.adaptive == gate.settings.adaptive
+    moved = replace(gate, settings=settings, learned=gate.learned if same else Learned())
     return replace(moved, tats=carried_tats(allowed(gate), gate.tats, allowed(moved), at))
 
 

@@ -21,6 +21,7 @@ from taskmaster.events.types import (
     GateClosed,
     GateDrained,
     GateEvent,
+    GateLimitLearned,
     GateLimitsChanged,
     GateOpened,
     GatePaused,
@@ -116,7 +117,7 @@ def _after(standing: Standing, event: GateEvent) -> Standing:
             return replace(standing, stopped=True)
         case GateResumed():
             return replace(standing, stopped=False)
-        case GateDrained():
+        case GateDrained() | GateLimitLearned():
             return standing
         case GateTripped():
             return replace(standing, mode="tripped")

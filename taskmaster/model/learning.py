@@ -1,0 +1,232 @@
+"""What an adaptive gate learns of its endpoint: how many attempts may be open (semantics 4.7).
+
+Rules of residence: pure. A `Window` gathers the ends of attempts and is not part of any state; a
+step of the limit is an event with the numbers that led to it.
+
+Source: TCP Vegas (Brakmo, Peterson 1995) as in Netflix's concurrency-limits, on medians of windows
+instead of single round trips, with halving on errors. Of a limit of L, `q = L * (1 - base/median)`
+attempts stand in a queue somewhere; L rises while they are few and the limit is used.
+"""
+
+from collections.abc import Sequence
+from math import log10
+from statistics import median_low
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from taskmaster.events.types import (
+    MINUTE,
+    SECOND,
+    Adaptive,
+    AttemptFailed,
+    AttemptSucceeded,
+    GateLimitLearned,
+    LearnCause,
+    Mono,
+    Wall,
+)
+
+WINDOW_NS = SECOND // 2
+WINDOW_ENDS = 8
+FEW_ERRORS = 4
+FIRST = 10
+"""Where a gate begins whose endpoint has not failed: the limit is found within a minute."""
+BUSY = 0.6
+MEASURE_NS = 10 * MINUTE
+BASE_SHIFT = 0.05
+"""A base that moved by less is not worth an event."""
+
+
+class Learned(Struct, frozen=True, gc=False):
+    """A learned limit. `base_ns` is the duration of an attempt that waits for nobody, 0: unknown.
+
+    `cautious`: after an outage, until something speaks against more. `back_to` is the limit to
+    return to while the base is measured, else 0.
+    """
+
+    limit: float = float(FIRST)
+    base_ns: int = 0
+    cautious: bool = False
+    measure_at: Mono = Mono(0)
+    back_to: float = 0.0
+
+
+def reopened(adaptive: Adaptive) -> Learned:
+    """Where learning begins again after an outage: at the least."""
+    return Learned(limit=float(adaptive.min), cautious=True)
+
+
+def most(adaptive: Adaptive, concurrency: int) -> int:
+    """What is never exceeded, whatever is learned."""
+    return concurrency if adaptive.max is None else min(adaptive.max, concurrency)
+
+
+def open_at_once(adaptive: Adaptive, learned: Learned, concurrency: int) -> int:
+    """How many attempts may be open by what was learned: at least one."""
+    cap = most(adaptive, concurrency)
+    return max(1, min(int(learned.limit), cap), min(adaptive.min, cap))
+
+
+def learned_of(event: GateLimitLearned) -> Learned:
+    """The state after a step."""
+    return Learned(event.limit, event.base_ns, event.cautious, event.measure_at, event.back_to)
+
+
+class Window:
+    """The ends of attempts since the last look."""
+
+    def __init__(self) -> None:
+        """Empty."""
+        self.opened_at: Mono | None = None
+        self.durations: list[int] = []
+        self.errors = 0
+        self.throttled = 0
+        self.busiest = 0
+
+    def add(self, event: AttemptSucceeded | AttemptFailed, in_flight: int, now: Mono) -> None:
+        """Count one end; `in_flight` attempts were open, this one included."""
+        if self.opened_at is None:
+            self.opened_at = now
+        self.busiest = max(self.busiest, in_flight)
+        if isinstance(event, AttemptFailed) and event.fault == "none":
+            self.throttled += event.throttle_until is not None
+            return
+        if isinstance(event, AttemptFailed) and event.fault == "endpoint":
+            self.errors += 1
+            if event.outcome != "timeout":
+                return  # refused at once: no duration of its work
+        self.durations.append(event.duration_ns)
+
+    def is_complete(self, limit: float, now: Mono) -> bool:
+        """Whether there is enough to judge by."""
+        if self.opened_at is None or now - self.opened_at < WINDOW_NS:
+            return False
+        ends = len(self.durations) + self.errors + self.throttled
+        return ends >= min(WINDOW_ENDS, 2 * limit)
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self.opened_at = None
+        self.durations = []
+        self.errors = self.throttled = self.busiest = 0
+
+
+def learn(  # the whole of what a step depends on
+    adaptive: Adaptive,
+    concurrency: int,
+    learned: Learned,
+    window: Window,
+    *,
+    now: Mono,
+    wall: Wall,
+    u: float,
+) -> GateLimitLearned | None:
+    """What a complete window changes, or None. `u` from [0, 1) spreads the measurements."""
+    lg = max(1.0, log10(learned.limit))
+    median_ns = _median(window.durations)
+    base_ns = _base(adaptive, learned, median_ns)
+    queued = _queued(learned.limit, base_ns, median_ns)
+    busy = window.busiest >= BUSY * learned.limit
+    errors = window.errors
+    step, why = _step(adaptive, learned, window, queued=queued, lg=lg, busy=busy)
+    after = replace(learned, limit=learned.limit + step, base_ns=base_ns)
+    if learned.cautious:
+        steep = max(learned.limit + 1, 1.5 * learned.limit)
+        after = replace(
+            after, limit=min(after.limit, steep), cautious=not errors and queued <= 6 * lg
+        )
+    if learned.back_to:
+        after = replace(after, limit=learned.back_to, back_to=0.0)
+        why = "measured"
+    elif adaptive.by == "latency" and busy and not errors and learned.base_ns:
+        if not learned.measure_at:
+            after = replace(after, measure_at=_next_measure(now, u))
+        elif now >= learned.measure_at:
+            after = replace(
+                after,
+                limit=learned.limit / 2,
+                back_to=learned.limit,
+                measure_at=_next_measure(now, u),
+            )
+            why = "measure"
+    cap = most(adaptive, concurrency)
+    after = replace(after, limit=float(min(max(after.limit, adaptive.min, 1), cap)))
+    if not _differs(learned, after):
+        return None
+    return GateLimitLearned(
+        at=wall,
+        mono=now,
+        limit=after.limit,
+        base_ns=after.base_ns,
+        cautious=after.cautious,
+        measure_at=after.measure_at,
+        back_to=after.back_to,
+        why=why,
+        ended=len(window.durations),
+        errors=errors,
+        throttled=window.throttled,
+        median_ns=median_ns,
+        busiest=window.busiest,
+        before=learned.limit,
+    )
+
+
+def _median(durations: Sequence[int]) -> int:
+    return median_low(durations) if durations else 0
+
+
+def _base(adaptive: Adaptive, learned: Learned, median_ns: int) -> int:
+    if adaptive.by == "errors" or not median_ns:
+        return learned.base_ns
+    if learned.back_to or not learned.base_ns:
+        return median_ns
+    lower = median_ns < learned.base_ns * (1 - BASE_SHIFT)
+    return median_ns if lower else learned.base_ns
+
+
+def _queued(limit: float, base_ns: int, median_ns: int) -> float:
+    if not base_ns or not median_ns:
+        return 0.0
+    return max(0.0, limit * (1 - base_ns / median_ns))
+
+
+def _step(  # the numbers of one window
+    adaptive: Adaptive,
+    learned: Learned,
+    window: Window,
+    *,
+    queued: float,
+    lg: float,
+    busy: bool,
+) -> tuple[float, LearnCause]:
+    """By how much the limit moves, and why."""
+    ends = len(window.durations) + window.errors
+    if window.errors >= FEW_ERRORS or (window.errors and 2 * window.errors >= ends):
+        return -learned.limit / 2, "errors"
+    if window.errors:
+        return -lg, "errors"
+    if window.throttled:
+        return -lg, "throttled"
+    if queued > 6 * lg:
+        return -lg, "queue"
+    if not busy or queued >= 3 * lg:
+        return 0.0, "spare"
+    if adaptive.by == "latency" and queued <= lg:
+        return 6 * lg, "spare"
+    return lg, "spare"
+
+
+def _next_measure(now: Mono, u: float) -> Mono:
+    """Ten minutes on, give or take a fifth, so that gates do not measure together."""
+    return Mono(now + int(MEASURE_NS * (0.8 + 0.4 * u)))
+
+
+def _differs(before: Learned, after: Learned) -> bool:
+    return (
+        int(after.limit) != int(before.limit)
+        or after.base_ns != before.base_ns
+        or after.cautious != before.cautious
+        or after.back_to != before.back_to
+        or (not before.measure_at and after.measure_at > 0)
+    )
