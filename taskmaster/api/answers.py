@@ -186,9 +186,18 @@ class WaitOut(Struct, frozen=True):
     until: str | None
 
 
+class AdaptiveOut(Struct, frozen=True):
+    """How a gate learns its concurrency."""
+
+    min: int
+    max: int | None
+    by: Literal["latency", "errors"]
+
+
 class GateOut(Struct, frozen=True, kw_only=True):
     """A gate: `state` is its control unless that is running, else its mode. `backlog` is how many
-    eligible tasks wait."""
+    eligible tasks wait; `learned_limit` is how many attempts an adaptive gate with work may have
+    open by what it learned."""
 
     gate: str
     state: GateStateName
@@ -199,6 +208,8 @@ class GateOut(Struct, frozen=True, kw_only=True):
     recovery: RecoveryOut
     aging: str
     max_backlog: int
+    adaptive: AdaptiveOut | Literal["off"]
+    learned_limit: int | None
     counts: CountsOut
     backlog: int
     oldest_eligible_age_seconds: float | None

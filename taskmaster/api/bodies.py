@@ -210,6 +210,22 @@ class RecoveryIn(Struct, frozen=True, forbid_unknown_fields=True):
     ] = UNSET
 
 
+class AdaptiveIn(Struct, frozen=True, forbid_unknown_fields=True):
+    """How a gate learns its concurrency."""
+
+    min: Annotated[
+        int | UnsetType | None, Meta(description="the least that may be open, 1 or more")
+    ] = UNSET
+    max: Annotated[
+        int | UnsetType | None,
+        Meta(description="the most that may be learned; null is limits.concurrency"),
+    ] = UNSET
+    by: Annotated[
+        Literal["latency", "errors"] | UnsetType | None,
+        Meta(description='"latency", or "errors" where latency means nothing'),
+    ] = UNSET
+
+
 class GateIn(Struct, frozen=True, forbid_unknown_fields=True):
     """A gate's settings. PUT gives what is left out its default, PATCH leaves it as it is; null
     is the default in both."""
@@ -225,6 +241,10 @@ class GateIn(Struct, frozen=True, forbid_unknown_fields=True):
     )
     max_backlog: Annotated[
         int | UnsetType | None, Meta(description="a whole number, or 0 for no bound")
+    ] = UNSET
+    adaptive: Annotated[
+        AdaptiveIn | Literal["off"] | UnsetType | None,
+        Meta(description='an object with min, max and by, or "off"'),
     ] = UNSET
     reason: Reason = ""
 

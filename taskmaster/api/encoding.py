@@ -5,8 +5,10 @@ and bodies are never shown.
 """
 
 import re
+from typing import Literal
 
 from taskmaster.api.answers import (
+    AdaptiveOut,
     CountsOut,
     LimitsOut,
     RateOut,
@@ -20,6 +22,7 @@ from taskmaster.delivery.headers import rfc3339
 from taskmaster.events.log import GateRow, TaskRow
 from taskmaster.events.types import (
     SECOND,
+    Adaptive,
     After,
     Cron,
     Every,
@@ -155,6 +158,11 @@ def recovery_out(rules: RecoverySettings) -> RecoveryOut:
         ramp_step=format_duration(rules.ramp_step_ns),
         ramp_after=format_duration(rules.ramp_after_ns),
     )
+
+
+def adaptive_out(adaptive: Adaptive | None) -> AdaptiveOut | Literal["off"]:
+    """How a gate learns its concurrency."""
+    return "off" if adaptive is None else AdaptiveOut(adaptive.min, adaptive.max, adaptive.by)
 
 
 def counts_out(row: GateRow, eligible: int) -> CountsOut:

@@ -5,13 +5,14 @@ rate per second that stands before the others, so that it keeps its place when t
 """
 
 import re
+from typing import Literal
 
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
-from taskmaster.api.bodies import Duration, GateIn, LimitsIn, RateIn, RecoveryIn
+from taskmaster.api.bodies import AdaptiveIn, Duration, GateIn, LimitsIn, RateIn, RecoveryIn
 from taskmaster.api.submissions import duration
-from taskmaster.events.types import SECOND, GateSettings, Limits, Rate, RecoverySettings
+from taskmaster.events.types import SECOND, Adaptive, GateSettings, Limits, Rate, RecoverySettings
 from taskmaster.model.limits import default_burst
 from taskmaster.model.rejected import Rejected, invalid
 
@@ -43,7 +44,8 @@ def settings_of(body: GateIn, present: GateSettings = DEFAULTS) -> Stated | Reje
     if max_backlog > MAX_BACKLOG:
         message = f"max_backlog must be at most {MAX_BACKLOG}"
         return invalid("max_backlog", message, "give fewer, or 0 for no bound")
-    settings = GateSettings(limits, recovery, aging_ns, max_backlog)
+    adaptive = _adaptive(body.adaptive, present.adaptive)
+    settings = GateSettings(limits, recovery, aging_ns, max_backlog, adaptive)
     has_short = isinstance(body.limits, LimitsIn) and _is_given(body.limits.rate)
     return Stated(settings, has_short)
 
@@ -141,6 +143,25 @@ def _rate(rate: float, per_ns: int, burst: int | None) -> Rate:
     if burst is None:
         burst = default_burst(rate, per_ns) if rate > 0 and per_ns > 0 else 1
     return Rate(rate, per_ns, burst)
+
+
+# --- learning ---------------------------------------------------------------------------------
+
+
+def _adaptive(
+    body: AdaptiveIn | Literal["off"] | UnsetType | None, present: Adaptive | None
+) -> Adaptive | None:
+    if isinstance(body, UnsetType):
+        return present
+    if body is None or body == "off":
+        return None
+    before = present or Adaptive()
+    stated = {
+        name: getattr(Adaptive(), name) if value is None else value
+        for name in ("min", "max", "by")
+        if (value := getattr(body, name)) is not UNSET
+    }
+    return replace(before, **stated)
 
 
 # --- recovery ---------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from taskmaster.api.answers import GateOut, Page, WaitOut
 from taskmaster.api.bodies import GateIn, PauseIn, ReasonIn
 from taskmaster.api.context import Api, JsonResponse, cause, within
-from taskmaster.api.encoding import counts_out, limits_out, recovery_out
+from taskmaster.api.encoding import adaptive_out, counts_out, limits_out, recovery_out
 from taskmaster.api.gate_settings import DEFAULTS, in_body_terms, settings_of
 from taskmaster.api.operations import (
     IF_MATCH,
@@ -86,6 +86,8 @@ def gate_out(api: Api, view: GateView) -> GateOut:
         recovery=recovery_out(row.settings.recovery),
         aging=format_duration(row.settings.aging_ns),
         max_backlog=row.settings.max_backlog,
+        adaptive=adaptive_out(row.settings.adaptive),
+        learned_limit=view.learned_limit,
         counts=counts_out(row, view.eligible),
         backlog=view.eligible,
         oldest_eligible_age_seconds=view.oldest_age_s,

@@ -11,7 +11,14 @@ from typing import Any, get_args, get_type_hints
 
 from msgspec import Struct
 
-from taskmaster.api.encoding import limits_out, recovery_out, retry_out, schedule_out, shown_headers
+from taskmaster.api.encoding import (
+    adaptive_out,
+    limits_out,
+    recovery_out,
+    retry_out,
+    schedule_out,
+    shown_headers,
+)
 from taskmaster.delivery.headers import rfc3339
 from taskmaster.events.log import Recorded
 from taskmaster.events.types import (
@@ -119,6 +126,7 @@ def _settings(settings: GateSettings) -> dict[str, Any]:
         "recovery": recovery_out(settings.recovery),
         "aging": format_duration(settings.aging_ns),
         "max_backlog": settings.max_backlog,
+        "adaptive": adaptive_out(settings.adaptive),
     }
 
 

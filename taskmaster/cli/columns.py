@@ -109,6 +109,7 @@ def gate_text(gate: "Gate", paint: Paint) -> str:
             ("state", gate.state),
             ("mode", gate.mode if gate.mode != gate.state else ""),
             ("limits", limits(gate.limits)),
+            ("adaptive", _adaptive(gate)),
             ("ramp", f"{gate.ramp_percent} % of the limits" if gate.ramp_percent else ""),
             ("waits for", _waits(gate, paint) if gate.waits else ""),
             ("backlog", f"{gate.backlog} eligible, oldest {age(gate.oldest_eligible_age_seconds)}"),
@@ -120,6 +121,15 @@ def gate_text(gate: "Gate", paint: Paint) -> str:
             ("version", str(gate.version)),
         ],
     )
+
+
+def _adaptive(gate: "Gate") -> str:
+    rules = gate.adaptive
+    if rules == "off":
+        return ""
+    most = "the concurrency" if rules.max is None else str(rules.max)
+    now = "" if gate.learned_limit is None else f", now {gate.learned_limit}"
+    return f"by {rules.by}, {rules.min} to {most}{now}"
 
 
 def series_text(series: "Series", paint: Paint) -> str:

@@ -5,7 +5,7 @@ Rules of residence: from flags to settings in the API's names; ranges are the se
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Group, Parameter
 
@@ -40,6 +40,12 @@ class LimitFlags:
     """Refuse submissions beyond so many waiting tasks; 0 for no bound."""
     aging: Annotated[str | None, Parameter(group=LIMITS)] = None
     """How much waiting one step of priority is worth (60s)."""
+    adaptive: Annotated[Literal["latency", "errors", "off"] | None, Parameter(group=LIMITS)] = None
+    """Learn how many may be in flight, from latency and errors, or from errors alone."""
+    adaptive_min: Annotated[int | None, Parameter(group=LIMITS)] = None
+    """Always allow so many in flight (1)."""
+    adaptive_max: Annotated[int | None, Parameter(group=LIMITS)] = None
+    """Never learn more than so many (the concurrency)."""
 
     def fields(self) -> values.Json:
         """The fields of the API that were set."""
@@ -49,7 +55,20 @@ class LimitFlags:
             concurrency=self.concurrency,
             rates=[_rate(text) for text in self.rates] or None,
         )
-        return values.given(limits=limits or None, max_backlog=self.max_backlog, aging=self.aging)
+        return values.given(
+            limits=limits or None,
+            max_backlog=self.max_backlog,
+            aging=self.aging,
+            adaptive=self._adaptive(),
+        )
+
+    def _adaptive(self) -> object:
+        learned = values.given(min=self.adaptive_min, max=self.adaptive_max)
+        if self.adaptive == "off":
+            if learned:
+                raise UsageError("--adaptive off takes no bounds", remedy="leave them out")
+            return "off"
+        return values.given(**learned, by=self.adaptive) or None
 
 
 @Parameter(name="*")

@@ -237,6 +237,14 @@ class Recovery(Struct, frozen=True, omit_defaults=True, kw_only=True):
     ramp_after: Duration | None = None
 
 
+class Adaptive(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """How a gate learns its concurrency: between `min` and `max`, by latency or by errors."""
+
+    min: int | None = None
+    max: int | None = None
+    by: Literal["latency", "errors"] | None = None
+
+
 class GateSettings(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What can be set of a gate; what is None is the default, or in a change stays as it is."""
 
@@ -244,6 +252,7 @@ class GateSettings(Struct, frozen=True, omit_defaults=True, kw_only=True):
     recovery: Recovery | None = None
     aging: Duration | None = None
     max_backlog: int | None = None
+    adaptive: Adaptive | Literal["off"] | None = None
     reason: str | None = None
 
 
@@ -266,6 +275,8 @@ class Gate(Struct, frozen=True, kw_only=True):
     recovery: Json = field(default_factory=dict[str, object])
     aging: str = ""
     max_backlog: int | None = None
+    adaptive: Adaptive | Literal["off"] = "off"
+    learned_limit: int | None = None
     counts: dict[str, int] = field(default_factory=dict[str, int])
     backlog: int = 0
     oldest_eligible_age_seconds: float | None = None

@@ -174,7 +174,27 @@ def refuse_settings(settings: GateSettings) -> Rejected | None:
         return invalid("aging", "aging must be 0 s to 1 day", "give a duration, such as 60s")
     if settings.max_backlog < 0:
         return invalid("max_backlog", "max_backlog must not be negative", "use 0 for no bound")
-    return _refuse_recovery(settings.recovery)
+    return _refuse_adaptive(settings) or _refuse_recovery(settings.recovery)
+
+
+def _refuse_adaptive(settings: GateSettings) -> Rejected | None:
+    adaptive, concurrency = settings.adaptive, settings.limits.concurrency
+    if adaptive is None:
+        return None
+    most = concurrency if adaptive.max is None else adaptive.max
+    if not 1 <= most <= concurrency:
+        return invalid(
+            "adaptive.max",
+            f"max must be 1 to the concurrency of {concurrency} (it is {most})",
+            "leave it out for the concurrency, or raise limits.concurrency",
+        )
+    if not 1 <= adaptive.min <= most:
+        return invalid(
+            "adaptive.min",
+            f"min must be 1 to the most that may be learned, {most} (it is {adaptive.min})",
+            "give the least that may always be open, such as 1",
+        )
+    return None
 
 
 def _refuse_rate(rate: Rate, field: str) -> Rejected | None:

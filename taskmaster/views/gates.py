@@ -15,7 +15,7 @@ from taskmaster.actors.gate_stream import folded_gate
 from taskmaster.actors.node import Node
 from taskmaster.events.log import GateRow
 from taskmaster.events.types import SECOND, GateName, Mono, Wall
-from taskmaster.model.gate import Gate, GateStateName, Ramping, Wait, WaitCause
+from taskmaster.model.gate import Gate, GateStateName, Ramping, Wait, WaitCause, learned_limit
 
 AT_ONCE = 32
 """Questions to the reader that a list has open at one time."""
@@ -53,6 +53,13 @@ class GateView(Struct, frozen=True):
         """The share of its limits that holds, while it ramps."""
         mode = self.live.mode if self.live else None
         return mode.percent if isinstance(mode, Ramping) else None
+
+    @property
+    def learned_limit(self) -> int | None:
+        """How many attempts an adaptive gate with work may have open by what it learned."""
+        if self.live is None or self.live.settings.adaptive is None:
+            return None
+        return learned_limit(self.live)
 
     @property
     def held_by(self) -> WaitCause | Literal["store_away"] | None:

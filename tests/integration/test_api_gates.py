@@ -10,6 +10,21 @@ from tests.integration.api_server import Server
 URL = "http://localhost:9/hook"
 
 
+async def test_how_a_gate_learns_is_set_changed_and_taken_away(server: Server) -> None:
+    learning = {"limits": {"concurrency": 40}, "adaptive": {"max": 30}}
+    _, gate = await server.call("PUT", "/v1/gates/g", learning)
+    assert gate["adaptive"] == {"min": 1, "max": 30, "by": "latency"}
+
+    _, patched = await server.call("PATCH", "/v1/gates/g", {"adaptive": {"by": "errors"}})
+    assert patched["adaptive"] == {"min": 1, "max": 30, "by": "errors"}
+
+    status, refused = await server.call("PATCH", "/v1/gates/g", {"limits": {"concurrency": 20}})
+    assert (status, refused["errors"][0]["pointer"]) == (422, "/adaptive/max")
+
+    _, off = await server.call("PATCH", "/v1/gates/g", {"adaptive": "off"})
+    assert off["adaptive"] == "off"
+
+
 async def test_a_gate_is_created_with_its_limits_and_defaults(server: Server) -> None:
     response = await server.client.put(
         "/v1/gates/billing",
