@@ -14,7 +14,6 @@ from taskmaster.actors.ending import Successor
 from taskmaster.actors.gate_stream import GateStream, folded_gate
 from taskmaster.actors.idle_tasks import IdleTasks
 from taskmaster.actors.line import GateLine, Ports, Woken
-from taskmaster.actors.loop import LoopActor, tell
 from taskmaster.actors.messages import (
     AttemptEnded,
     CommandGiven,
@@ -58,6 +57,7 @@ from taskmaster.model.gate import (
 from taskmaster.model.limits import tats_after_crash
 from taskmaster.model.recovery import next_reaction_at
 from taskmaster.model.task import Task, fold
+from taskmaster.supervision import LoopActor, tell
 
 STARTS_A_TURN = 64
 """A gate lets others have the loop after this many starts."""

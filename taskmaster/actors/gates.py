@@ -12,16 +12,26 @@ from msgspec import Struct
 from taskmaster.actors.backlog import Waiting
 from taskmaster.actors.gate import GateActor
 from taskmaster.actors.line import GateLine, Ports, Woken
-from taskmaster.actors.loop import Down, LoopActor, tell, tell_to_stop, watch
 from taskmaster.actors.messages import GateCommandGiven, RestAsked, RestRefused, TasksCame
 from taskmaster.actors.quarantine import Quarantine
 from taskmaster.actors.silence import JUMP_NS, Silence
-from taskmaster.actors.supervisor import ChildSpec, Crashed, Incident, Supervisor
+from taskmaster.actors.supervisor import Crashed, Incident, Supervisor
 from taskmaster.actors.task import TasksActor
 from taskmaster.actors.timer import Timer
 from taskmaster.events.log import GateRow
 from taskmaster.events.types import BY_RULE, MINUTE, SECOND, Cause, GateName, Position, Wall
 from taskmaster.model.control import ReleaseGate
+from taskmaster.supervision import (
+    SHUTDOWN,
+    ChildSpec,
+    Down,
+    Hook,
+    LoopActor,
+    ended,
+    tell,
+    tell_to_stop,
+    watch,
+)
 
 NEAR_NS = 2 * SECOND
 """A task due later than this does not wake a gate that rests; the timer does when it is due."""
@@ -73,11 +83,13 @@ class GatesActor(LoopActor):
         self.quarantine = Quarantine(ports)
         self.timer = Timer(ports.clock, self._woken, self._clock_was_set)
 
-    def on_stop(self) -> None:
-        """Stop the timer and every unit."""
+    def on_stop(self) -> Hook:
+        """Stop the timer and every unit, all at once, and wait for them."""
         self.timer.stop()
-        for unit in self._units.values():
-            tell_to_stop(unit.supervisor.actor_ref)
+        units = [unit.supervisor.actor_ref for unit in self._units.values()]
+        for unit in units:
+            tell_to_stop(unit, SHUTDOWN)
+        return ended(units)
 
     def on_receive(self, message: object) -> None:
         """Route mail, wake and rest gates."""
@@ -218,7 +230,7 @@ class GatesActor(LoopActor):
             return
         del self._units[asked.gate]
         self.timer.forget(asked.gate)
-        tell_to_stop(unit.supervisor.actor_ref)
+        tell_to_stop(unit.supervisor.actor_ref, SHUTDOWN)
         if asked.next_due_at is not None:
             self._due[asked.gate] = asked.next_due_at
             self.timer.wake_when_due(asked.gate, asked.next_due_at)
@@ -228,9 +240,11 @@ class GatesActor(LoopActor):
     def _unit_down(self, gate: GateName, down: Down) -> None:
         """A unit gave up: its gate is quarantined, and no other gate notices."""
         unit = self._units.get(gate)
-        if unit is None or unit.supervisor.actor_ref is not down.actor:
+        if unit is None or unit.supervisor.actor_ref is not down.ref:
             return
         del self._units[gate]
+        if down.error is not None:  # it could not be started
+            self._listener(Crashed(f"gates/{gate}", down.incarnation, down.message, down.error))
         if self._ports.is_stopping:
             return
         until = self.quarantine.hold(gate, unit.last_error)

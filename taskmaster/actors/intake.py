@@ -14,7 +14,6 @@ from taskmaster.actors.backlog import Waiting
 from taskmaster.actors.gates import GatesActor, ToGate
 from taskmaster.actors.journal import Entry, Refused
 from taskmaster.actors.line import Ports
-from taskmaster.actors.loop import tell
 from taskmaster.actors.messages import (
     CommandAnswer,
     CommandGiven,
@@ -54,6 +53,7 @@ from taskmaster.model.rejected import Rejected
 from taskmaster.model.series import Series, SeriesCommand, decide_creation
 from taskmaster.model.submission import SubmitTask, decide_submission
 from taskmaster.model.task import Task, TaskCommand, fold
+from taskmaster.supervision import tell
 
 T = TypeVar("T")
 

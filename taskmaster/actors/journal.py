@@ -13,7 +13,6 @@ from typing import Literal, assert_never
 
 from msgspec import Struct
 
-from taskmaster.actors.loop import LoopActor, tell
 from taskmaster.actors.ports import Clock
 from taskmaster.events.log import (
     Append,
@@ -25,6 +24,7 @@ from taskmaster.events.log import (
     Unknown,
 )
 from taskmaster.events.types import MILLISECOND, SECOND, Position
+from taskmaster.supervision import LoopActor, tell
 
 Lane = Literal["outcome", "submission", "start", "control"]
 BATCH_PER_LANE = 512

@@ -12,13 +12,13 @@ import pykka
 from msgspec import Struct
 
 from taskmaster.actors.journal import Entry, JournalActor, StoreState
-from taskmaster.actors.loop import Down, tell
 from taskmaster.actors.pacer import Held, Pacer
 from taskmaster.actors.ports import Clock, Ids, Rng
 from taskmaster.delivery.headers import Signer
 from taskmaster.delivery.sender import Sender
 from taskmaster.events.log import Reader
 from taskmaster.events.types import AttemptStarted, GateName, Position
+from taskmaster.supervision import Down, tell
 
 if TYPE_CHECKING:
     from taskmaster.actors.task import TasksActor

@@ -16,11 +16,9 @@ from taskmaster.actors.gates import GatesActor
 from taskmaster.actors.intake import Intake
 from taskmaster.actors.journal import Commit, Entry, JournalActor, Refused, StoreState
 from taskmaster.actors.line import JournalLine, Ports, Slots
-from taskmaster.actors.loop import Down, stop, watch
 from taskmaster.actors.ports import Clock, Ids, Rng
 from taskmaster.actors.supervisor import (
     ChildInfo,
-    ChildSpec,
     Crashed,
     GaveUp,
     Incident,
@@ -46,6 +44,7 @@ from taskmaster.events.types import (
     Version,
     node_stream,
 )
+from taskmaster.supervision import ChildSpec, Down, stop, watch
 
 IN_FLIGHT = 512
 """Attempts in flight of the whole node, by default."""

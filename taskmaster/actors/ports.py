@@ -1,7 +1,7 @@
 """What actors need of the world, so that a simulation can give it to them.
 
 Rules of residence: protocols and nothing else. No actor reads a clock, draws a random number or
-makes an id by itself; the real ones are in `system.py`, the simulated ones in `simulated.py`.
+makes an id by itself; the real ones are in `system.py`, the simulated ones are the tests'.
 """
 
 from typing import Protocol

@@ -1,29 +1,21 @@
-"""Supervision: who is started in which order, and what the end of one means for the others.
+"""TaskMaster's use of supervision: parts of the tree have paths, and what befalls them is told.
 
-Rules of residence: knows nothing of gates, tasks or the log. Follows Erlang/OTP: child specs with
-a restart type, `one_for_one` and `rest_for_one`, intensity within a sliding period, giving up.
-A supervisor that gave up stops, and whoever watches it decides. Time comes in.
+Rules of residence: knows nothing of gates, tasks or the log; decides nothing, for
+`taskmaster.supervision` does. A supervisor that gave up ends, and whoever watches it decides: a
+unit whose end nobody restarts is in quarantine.
 """
 
-from collections import deque
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from msgspec import Struct
 from pykka import ActorRef
 
-from taskmaster.actors.loop import Down, LoopActor, mail_of, tell, tell_to_stop, watch
-
-Restart = Literal["permanent", "transient", "temporary"]
-Strategy = Literal["one_for_one", "rest_for_one"]
-
-
-class ChildSpec(Struct, frozen=True):
-    """How a child is started, and when again: always, after a crash, or never."""
-
-    id: str
-    start: Callable[[], "ActorRef[Any]"]
-    restart: Restart = "permanent"
+from taskmaster.supervision import ChildSpec, Crash, World, mail_of
+from taskmaster.supervision import Supervisor as OtpSupervisor
+from taskmaster.supervision import messages as reports
+from taskmaster.supervision.children import Kept
+from taskmaster.supervision.specs import Strategy
 
 
 class Crashed(Struct, frozen=True):
@@ -52,14 +44,8 @@ class GaveUp(Struct, frozen=True):
 Incident = Crashed | Restarted | GaveUp
 
 
-class _ChildDown(Struct, frozen=True):
-    id: str
-    incarnation: int
-    down: Down
-
-
-class _TryAgain(Struct, frozen=True):
-    id: str
+class NotAnError(Exception):  # stands for a reason
+    """An end that is an incident though nothing was raised: a kill, a start that took too long."""
 
 
 class ChildInfo(Struct, frozen=True):
@@ -76,22 +62,8 @@ class ChildInfo(Struct, frozen=True):
     ref: "ActorRef[Any] | None"
 
 
-class _Child:
-    """A child's spec and its present incarnation."""
-
-    __slots__ = ("incarnation", "last_error", "ref", "restarts", "since_ns", "spec")
-
-    def __init__(self, spec: ChildSpec) -> None:
-        self.spec = spec
-        self.ref: ActorRef[Any] | None = None
-        self.incarnation = 0
-        self.restarts = 0
-        self.since_ns = 0
-        self.last_error = ""
-
-
-class Supervisor(LoopActor):
-    """Starts its children in order, restarts them by their type, stops them in reverse order."""
+class Supervisor(OtpSupervisor):
+    """A supervisor with a path, whose children are shown and whose incidents are heard."""
 
     def __init__(
         self,
@@ -105,153 +77,56 @@ class Supervisor(LoopActor):
         period_ns: int = 60_000_000_000,
     ) -> None:
         """Tolerate `intensity` restarts within `period_ns`; `listener` hears of every incident."""
-        super().__init__()
+        super().__init__(
+            children,
+            world=World(mono_ns, report=self._reported),
+            strategy=strategy,
+            intensity=intensity,
+            period_ns=period_ns,
+        )
         self.path = path
-        self._children = {spec.id: _Child(spec) for spec in children}
-        self._mono_ns = mono_ns
         self._listener = listener
-        self._strategy: Strategy = strategy
-        self._intensity = intensity
-        self._period_ns = period_ns
-        self._restarts: deque[int] = deque()
-
-    def on_start(self) -> None:
-        """Start in order; a failing start unwinds what was started and is raised."""
-        started: list[_Child] = []
-        try:
-            for child in self._children.values():
-                self._start(child)
-                started.append(child)
-        except BaseException:
-            for child in reversed(started):
-                self._end(child)
-            raise
-
-    def on_stop(self) -> None:
-        """Stop in reverse order."""
-        for child in reversed(list(self._children.values())):
-            self._end(child)
-
-    def start_child(self, spec: ChildSpec) -> "ActorRef[Any]":
-        """Add a child, last in order. On the loop's thread.
-
-        Raises:
-            ValueError: a child of that id is there.
-            Exception: what its start raised; the spec is not kept then.
-        """
-        if spec.id in self._children:
-            raise ValueError(f"{self.path}/{spec.id} is there")
-        child = _Child(spec)
-        ref = self._start(child)
-        self._children[spec.id] = child
-        return ref
-
-    def terminate_child(self, child_id: str) -> None:
-        """Stop a child and forget its spec; nothing happens when it is not there."""
-        child = self._children.pop(child_id, None)
-        if child is not None:
-            self._end(child)
 
     def child(self, child_id: str) -> "ActorRef[Any] | None":
         """The present incarnation of a child."""
-        child = self._children.get(child_id)
-        return None if child is None else child.ref
+        child = self.kept.get(child_id)
+        return None if child is None else cast("ActorRef[Any] | None", child.pid)
 
     def children(self) -> list[ChildInfo]:
         """The children in start order, as the tree shows them."""
-        return [self._info(child) for child in self._children.values()]
+        return [self._info(child) for child in self.kept]
 
-    def _info(self, child: _Child) -> ChildInfo:
-        ref = child.ref
-        alive = ref is not None and ref.is_alive()
+    def _info(self, child: Kept) -> ChildInfo:
+        shown = child.shown()
+        ref = cast("ActorRef[Any] | None", shown.pid)
+        is_gone = ref is not None and not ref.is_alive()
+        last = shown.last_reason
         return ChildInfo(
-            path=f"{self.path}/{child.spec.id}",
+            path=f"{self.path}/{shown.id}",
             kind=ref.actor_class.__name__ if ref is not None else "",
-            state="running" if alive else "stopped",
-            incarnation=child.incarnation,
-            since_ns=child.since_ns,
-            restarts=child.restarts,
-            last_error=child.last_error,
+            state="stopped" if is_gone else shown.state,
+            incarnation=shown.incarnation,
+            since_ns=shown.since_ns,
+            restarts=shown.restarts,
+            last_error=repr(last.error) if isinstance(last, Crash) else "",
             inbox=mail_of(ref) if ref is not None else 0,
             ref=ref,
         )
 
-    def on_receive(self, message: object) -> None:
-        """Hear of an end, or try a failed restart again."""
-        match message:
-            case _ChildDown(id=child_id, incarnation=incarnation, down=down):
-                child = self._children.get(child_id)
-                if child is not None and child.incarnation == incarnation:
-                    self._ended(child, down)
-            case _TryAgain(id=child_id):
-                child = self._children.get(child_id)
-                if child is not None and child.ref is None:
-                    self._restart(child)
-            case _:
-                raise AssertionError(f"unknown message {message!r}")
+    def _reported(self, report: reports.Report) -> None:
+        match report:
+            case reports.ChildEnded(id=child, incarnation=incarnation, reason=reason):
+                if isinstance(reason, Crash):
+                    self._crashed(child, incarnation, reason.message, reason)
+            case reports.RestartFailed(id=child, incarnation=incarnation, reason=reason):
+                self._crashed(child, incarnation, "start", reason)
+            case reports.StopFailed(id=child, incarnation=incarnation, reason=reason):
+                self._crashed(child, incarnation, "stop", reason)
+            case reports.Restarted(id=child, incarnation=incarnation):
+                self._listener(Restarted(f"{self.path}/{child}", incarnation))
+            case reports.GaveUp(restarts=restarts):
+                self._listener(GaveUp(self.path, restarts))
 
-    def _ended(self, child: _Child, down: Down) -> None:
-        child.ref = None
-        if down.error is not None:
-            child.last_error = repr(down.error)
-            path = f"{self.path}/{child.spec.id}"
-            self._listener(Crashed(path, child.incarnation, down.message, down.error))
-        match child.spec.restart:
-            case "permanent":
-                self._restart(child)
-            case "transient" if down.error is not None:
-                self._restart(child)
-            case "transient":
-                pass
-            case "temporary":
-                self._children.pop(child.spec.id, None)
-
-    def _restart(self, child: _Child) -> None:
-        """Restart by strategy; a failing start is tried again in a later turn and counts."""
-        now = self._mono_ns()
-        self._restarts.append(now)
-        while self._restarts and self._restarts[0] < now - self._period_ns:
-            self._restarts.popleft()
-        if len(self._restarts) > self._intensity:
-            self._listener(GaveUp(self.path, len(self._restarts)))
-            self.stop()
-            return
-        group = [child]
-        if self._strategy == "rest_for_one":
-            order = list(self._children.values())
-            group = order[order.index(child) :]
-            for later in reversed(group[1:]):
-                self._end(later)
-        for member in group:
-            try:
-                self._start(member)
-            except Exception as error:  # noqa: BLE001  # any failing start is a crash of that child
-                member.last_error = repr(error)
-                path = f"{self.path}/{member.spec.id}"
-                self._listener(Crashed(path, member.incarnation, "start", error))
-                tell(self.actor_ref, _TryAgain(member.spec.id))
-                return
-            member.restarts += 1
-            self._listener(Restarted(f"{self.path}/{member.spec.id}", member.incarnation))
-
-    def _start(self, child: _Child) -> "ActorRef[Any]":
-        child.incarnation += 1
-        child.ref = None
-        ref = child.spec.start()
-        child.ref = ref
-        child.since_ns = self._mono_ns()
-        incarnation, child_id = child.incarnation, child.spec.id
-        own = self.actor_ref
-
-        def told(down: Down) -> None:
-            tell(own, _ChildDown(child_id, incarnation, down))
-
-        watch(ref, told)
-        return ref
-
-    def _end(self, child: _Child) -> None:
-        """Ask a child to stop; its end is not an incident any more."""
-        child.incarnation += 1
-        if child.ref is not None and child.ref.is_alive():
-            tell_to_stop(child.ref)
-        child.ref = None
+    def _crashed(self, child: object, incarnation: int, message: str, reason: object) -> None:
+        error = reason.error if isinstance(reason, Crash) else NotAnError(repr(reason))
+        self._listener(Crashed(f"{self.path}/{child}", incarnation, message, error))

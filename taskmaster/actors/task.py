@@ -6,14 +6,14 @@ nothing (`model.task` does). While it lives it is the one writer of its task's s
 
 from collections.abc import Callable
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 from msgspec.structs import replace
+from pykka import ActorRef
 
 from taskmaster.actors.ending import Ending, ending, read_series
 from taskmaster.actors.journal import Entry, Lane, Refused, Reply
 from taskmaster.actors.line import Flight, GateLine, Ports
-from taskmaster.actors.loop import Down, LoopActor, tell_to_stop
 from taskmaster.actors.messages import (
     AnswerTo,
     AttemptEnded,
@@ -41,6 +41,7 @@ from taskmaster.model.limits import GRANT_LIFETIME_NS
 from taskmaster.model.retry import Answer
 from taskmaster.model.series import Series
 from taskmaster.model.task import CancelTask, Moment, Task, decide, evolve, settle
+from taskmaster.supervision import SHUTDOWN, Down, Hook, LoopActor, ended, tell_to_stop
 
 
 class TaskActor(LoopActor):
@@ -366,11 +367,20 @@ class TasksActor(LoopActor):
         """Be where the gate finds it."""
         self._line.tasks = self
 
-    def on_stop(self) -> None:
-        """Stop all that is in flight; what was open is uncertain, as the log says."""
-        for flight in list(self._running.values()):
-            if flight.ref is not None and not flight.is_over:
-                tell_to_stop(flight.ref)
+    def on_stop(self) -> Hook:
+        """Stop all that is in flight and wait for it; what was open is uncertain, as the log
+        says."""
+        return ended(self._stop_all())
+
+    def let_go(self) -> None:
+        """No attempt outlives this actor, should it crash."""
+        self._stop_all()
+
+    def _stop_all(self) -> "list[ActorRef[Any]]":
+        flights = [one.ref for one in self._running.values() if one.ref and not one.is_over]
+        for ref in flights:
+            tell_to_stop(ref, SHUTDOWN)
+        return flights
 
     def on_receive(self, message: object) -> None:
         """Nobody tells it anything: starts are calls, ends are watched."""

@@ -18,9 +18,10 @@ class Shutdown(Struct, frozen=True):
 
 
 class Crash(Struct, frozen=True):
-    """A bug, or whatever else its code raised."""
+    """A bug, or whatever else its code raised; `message` is the type of what it was handling."""
 
     error: BaseException
+    message: str = ""
 
 
 class Killed(Struct, frozen=True):
@@ -68,3 +69,13 @@ class Misspelt(Exception):  # noqa: N818  # what is wrong with a spec
         self.field = field
         self.why = why
         self.value = value
+
+
+class ChildFailed(Exception):  # noqa: N818  # what a supervisor's own start raises
+    """A child failed when its supervisor started; the children before it have been stopped."""
+
+    def __init__(self, child: object, reason: object) -> None:
+        """`reason` is why the child failed."""
+        super().__init__(f"child {child!r} failed to start: {reason!r}")
+        self.child = child
+        self.reason = reason

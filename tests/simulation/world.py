@@ -13,7 +13,6 @@ from typing import Any
 from msgspec import Struct
 
 from taskmaster.actors.node import Node, NodeSettings
-from taskmaster.actors.simulated import SimulatedLoop
 from taskmaster.delivery.sender import Outbound
 from taskmaster.events.log import Append, BatchResult, NotStored, Reader, Unknown
 from taskmaster.events.sqlite import SQLiteStore
@@ -29,6 +28,7 @@ from taskmaster.events.types import (
     Wall,
 )
 from taskmaster.model.retry import Answer, Responded, Unanswered
+from taskmaster.supervision.simulated import SimulatedLoop
 
 EPOCH = 1_790_000_000 * SECOND
 

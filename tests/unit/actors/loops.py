@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 import uvloop
 
-from taskmaster.actors.simulated import SimulatedLoop
 from taskmaster.events.types import Mono, Wall
+from taskmaster.supervision.simulated import SimulatedLoop
 from tests.unit.model.builders import NOW
 
 T = TypeVar("T")

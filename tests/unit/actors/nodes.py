@@ -9,7 +9,6 @@ from msgspec import Struct
 
 from taskmaster.actors.intake import Accepted
 from taskmaster.actors.node import IN_FLIGHT, Node, NodeSettings
-from taskmaster.actors.simulated import SimulatedLoop
 from taskmaster.actors.supervisor import Incident
 from taskmaster.delivery.sender import Outbound
 from taskmaster.events.log import Append, BatchResult, NotStored, Reader, TaskRow, Unknown
@@ -33,6 +32,7 @@ from taskmaster.events.types import (
 from taskmaster.model.control import SetGate
 from taskmaster.model.retry import Answer, Responded
 from taskmaster.model.submission import SubmitTask
+from taskmaster.supervision.simulated import SimulatedLoop
 from tests.unit.model.builders import CAUSE, NAME, NOW
 
 T = TypeVar("T")

@@ -20,7 +20,6 @@ from taskmaster.actors.journal import (
     Refused,
     StoreState,
 )
-from taskmaster.actors.loop import Down, stop, watch
 from taskmaster.errors import OwnershipLostError
 from taskmaster.events.log import (
     Append,
@@ -33,6 +32,7 @@ from taskmaster.events.log import (
     Write,
 )
 from taskmaster.events.types import MILLISECOND, Mono, Position, Stream, Version, Wall
+from taskmaster.supervision import Down, stop, watch
 from tests.unit.actors.loops import VirtualClock, run_on, run_simulated, simulated_loop, turns
 
 LANES: tuple[Lane, ...] = ("outcome", "submission", "start", "control")

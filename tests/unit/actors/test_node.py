@@ -7,7 +7,6 @@ import pytest
 
 from taskmaster.actors.intake import Accepted, Replayed
 from taskmaster.actors.journal import Refused
-from taskmaster.actors.loop import tell
 from taskmaster.actors.messages import CommandDone
 from taskmaster.actors.node import Node
 from taskmaster.actors.supervisor import Crashed, GaveUp, Restarted
@@ -30,6 +29,7 @@ from taskmaster.model.rejected import Rejected
 from taskmaster.model.retry import Responded, Unanswered
 from taskmaster.model.submission import SubmitTask
 from taskmaster.model.task import CancelTask, RescheduleTask, RunTask, TaskCommand, cancel_answer
+from taskmaster.supervision import tell
 from tests.unit.actors.nodes import OK, World, open_gate, submit
 from tests.unit.model.builders import CAUSE, NAME, settings
 

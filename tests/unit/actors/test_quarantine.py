@@ -5,7 +5,6 @@ import asyncio
 import pytest
 
 from taskmaster.actors.gates import UNIT_INTENSITY
-from taskmaster.actors.loop import tell
 from taskmaster.actors.messages import GateDone
 from taskmaster.actors.node import Node
 from taskmaster.actors.quarantine import COOL_OFF_NS
@@ -22,6 +21,7 @@ from taskmaster.events.types import (
 from taskmaster.model.control import PauseGate, ReleaseGate, SetGate
 from taskmaster.model.rejected import Rejected
 from taskmaster.model.task import CancelTask
+from taskmaster.supervision import tell
 from tests.unit.actors.nodes import World, open_gate, submit
 from tests.unit.model.builders import CAUSE, NAME, settings
 

@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from taskmaster.actors.loop import tell
 from taskmaster.actors.node import Node
 from taskmaster.events.types import MINUTE, Retry
 from taskmaster.model.retry import Responded
+from taskmaster.supervision import tell
 from tests.unit.actors.nodes import World, open_gate, submit
 from tests.unit.model.builders import NAME, settings
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from taskmaster.actors.loop import tell
 from taskmaster.actors.node import Node
 from taskmaster.events.types import HOUR, MINUTE, SECOND, GateRampStepped, Wall
 from taskmaster.model.control import PauseGate, SetGate
 from taskmaster.model.retry import Responded, Unanswered
+from taskmaster.supervision import tell
 from tests.unit.actors.nodes import World, open_gate, submit
 from tests.unit.model.builders import CAUSE, NAME, settings
 

@@ -7,18 +7,23 @@ from typing import Any
 import pykka
 import pytest
 
-from taskmaster.actors.loop import Down, LoopActor, stop, tell, watch
-from taskmaster.actors.supervisor import (
-    ChildSpec,
-    Crashed,
-    GaveUp,
-    Incident,
-    Restart,
-    Restarted,
-    Strategy,
-    Supervisor,
-)
+from taskmaster.actors.supervisor import Crashed, GaveUp, Incident, Restarted, Supervisor
 from taskmaster.events.types import SECOND
+from taskmaster.supervision import (
+    NORMAL,
+    ChildFailed,
+    ChildSpec,
+    Down,
+    LoopActor,
+    Ok,
+    Refused,
+    Shutdown,
+    started,
+    stop,
+    tell,
+    watch,
+)
+from taskmaster.supervision.specs import Restart, Strategy
 from tests.unit.actors.loops import run_on, turns
 
 
@@ -139,7 +144,7 @@ def test_children_start_in_order_and_stop_in_reverse() -> None:
         await turns()
 
         assert tree.since(3) == "-c -a -b"
-        assert [down.error for down in tree.downs] == [None]
+        assert [down.reason for down in tree.downs] == [NORMAL]
         assert tree.incidents == []
 
     run_on("asyncio", main())
@@ -163,9 +168,10 @@ def test_a_child_that_fails_at_the_supervisors_start_ends_those_before_it() -> N
     async def main() -> None:
         tree = Tree("abc", failing={"c": [1]})
 
-        with pytest.raises(OSError, match="c"):
-            tree.supervisor.launch()
-        await turns()
+        with pytest.raises(ChildFailed, match="'c'") as raised:
+            await started(tree.supervisor.launch())
+
+        assert repr(raised.value.__cause__) == "OSError('c')"
 
         assert tree.since(0) == "+a +b !c -b -a"
         assert not tree.supervisor.actor_ref.is_alive()
@@ -271,7 +277,7 @@ def test_an_intensity_tolerates_so_many_restarts_and_not_one_more(intensity: int
         assert tree.gave_up
         assert tree.since(mark) == "-c -a"
         assert tree.incidents[-1] == GaveUp("top", intensity + 1)
-        assert [down.error for down in tree.downs] == [None]  # as OTP's `shutdown`: no crash
+        assert [down.reason for down in tree.downs] == [Shutdown()]
 
     run_on("asyncio", main())
 
@@ -429,13 +435,12 @@ def test_a_child_may_be_added_and_taken_away() -> None:
     async def main() -> None:
         tree = Tree("ab").start()
 
-        ref = tree.supervisor.start_child(tree.spec("x"))
-        assert tree.supervisor.child("x") is ref
+        added = await tree.supervisor.start_child(tree.spec("x"))
+        assert added == Ok(tree.supervisor.child("x"))
         assert [info.path for info in tree.supervisor.children()] == ["top/a", "top/b", "top/x"]
 
-        tree.supervisor.terminate_child("a")
-        tree.supervisor.terminate_child("unknown")
-        await turns()
+        assert await tree.supervisor.terminate_child("a") == Ok()
+        assert await tree.supervisor.terminate_child("unknown") == Refused("not_found")
 
         assert tree.since(2) == "+x -a"
         assert tree.alive == "bx"
@@ -451,8 +456,9 @@ def test_a_child_that_is_there_is_not_added_again() -> None:
     async def main() -> None:
         tree = Tree("ab").start()
 
-        with pytest.raises(ValueError, match="top/a is there"):
-            tree.supervisor.start_child(tree.spec("a"))
+        answer = await tree.supervisor.start_child(tree.spec("a"))
+
+        assert answer == Refused("already_started", tree.supervisor.child("a"))
 
         assert tree.since(0) == "+a +b"
 
@@ -465,11 +471,12 @@ def test_an_added_child_that_fails_to_start_is_not_kept() -> None:
     async def main() -> None:
         tree = Tree("a", failing={"x": [1]}).start()
 
-        with pytest.raises(OSError, match="x"):
-            tree.supervisor.start_child(tree.spec("x"))
+        answer = await tree.supervisor.start_child(tree.spec("x"))
+        assert isinstance(answer, Refused)
+        assert answer.reason == "start_failed"
 
         assert [info.path for info in tree.supervisor.children()] == ["top/a"]
-        assert tree.supervisor.start_child(tree.spec("x")).is_alive()
+        assert isinstance(await tree.supervisor.start_child(tree.spec("x")), Ok)
 
     run_on("asyncio", main())
 
@@ -530,7 +537,7 @@ def test_a_subtree_that_gave_up_costs_its_siblings_nothing_where_it_is_transient
         inner = Tree("x", intensity=0)
         outer = Tree("a", intensity=0)
         outer.start()
-        outer.supervisor.start_child(
+        await outer.supervisor.start_child(
             ChildSpec("unit", lambda: inner.start().supervisor.actor_ref, "transient")
         )
 
@@ -554,7 +561,7 @@ def test_a_subtree_that_gave_up_is_started_anew_where_it_is_permanent() -> None:
             return trees[-1].supervisor.actor_ref
 
         outer = Tree("a").start()
-        outer.supervisor.start_child(ChildSpec("unit", start))
+        await outer.supervisor.start_child(ChildSpec("unit", start))
 
         await trees[0].crash("x")
 
@@ -569,7 +576,9 @@ def test_a_whole_tree_ends_with_its_top() -> None:
     async def main() -> None:
         inner = Tree("xy")
         outer = Tree("a").start()
-        outer.supervisor.start_child(ChildSpec("unit", lambda: inner.start().supervisor.actor_ref))
+        await outer.supervisor.start_child(
+            ChildSpec("unit", lambda: inner.start().supervisor.actor_ref)
+        )
 
         await stop(outer.supervisor.actor_ref)
         await turns()

@@ -9,8 +9,9 @@ from typing import Any
 import pykka
 import pytest
 
-from taskmaster.actors.loop import (
+from taskmaster.supervision import (
     MESSAGES_A_TURN,
+    NO_PROCESS,
     Down,
     LoopActor,
     mail_of,
@@ -475,7 +476,7 @@ def test_who_watches_too_late_is_told_at_once(run: Runs) -> None:
 
         watch(ref, downs.append)
 
-        assert downs == [Down(ref, ref.actor_urn)]
+        assert downs == [Down(ref, 1, NO_PROCESS)]
 
     run(main)
 
