@@ -173,7 +173,7 @@ def main() -> None:
                 GATES[0], Wall(NOW + 600 * SECOND), limit=200, aging_ns=MINUTE, max_bytes=4 << 20
             )
         )
-        eligible = _timed(lambda: reader.eligible(GATES[0], Wall(NOW + 300 * SECOND)))
+        eligible = _timed(lambda: reader.due([GATES[0]], Wall(NOW + 300 * SECOND)))
         snapshot = _timed(lambda: reader.gate_snapshot(GATES[0]))
         print(f"page of 200: {page:.2f} ms; eligible: {eligible:.2f} ms; gate: {snapshot:.2f} ms")
         begun = time.perf_counter()

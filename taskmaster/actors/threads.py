@@ -13,6 +13,9 @@ from typing import Any, Protocol, TypeVar
 from taskmaster.events.log import (
     Append,
     BatchResult,
+    BusiestGates,
+    Due,
+    GateFilter,
     GateRow,
     GateSnapshot,
     OpenAttempt,
@@ -161,6 +164,18 @@ class ThreadReader:
         """As `Reader.gate_rows`."""
         return await self._thread.ask(lambda: self._store.gate_rows(names))
 
+    async def gate_page(
+        self, match: GateFilter, *, after: str = "", limit: int = 100
+    ) -> tuple[GateRow, ...]:
+        """As `Reader.gate_page`."""
+        return await self._thread.ask(
+            lambda: self._store.gate_page(match, after=after, limit=limit)
+        )
+
+    async def busiest_gates(self, *, limit: int) -> BusiestGates:
+        """As `Reader.busiest_gates`."""
+        return await self._thread.ask(lambda: self._store.busiest_gates(limit=limit))
+
     async def series_row(self, name: SeriesName) -> SeriesRow | None:
         """As `Reader.series_row`."""
         return await self._thread.ask(lambda: self._store.series_row(name))
@@ -189,9 +204,9 @@ class ThreadReader:
         """As `Reader.next_dues`."""
         return await self._thread.ask(self._store.next_dues)
 
-    async def eligible(self, gate: GateName, now: Wall) -> tuple[int, Wall | None]:
-        """As `Reader.eligible`."""
-        return await self._thread.ask(lambda: self._store.eligible(gate, now))
+    async def due(self, gates: Sequence[GateName], now: Wall) -> dict[GateName, Due]:
+        """As `Reader.due`."""
+        return await self._thread.ask(lambda: self._store.due(gates, now))
 
     async def position(self) -> Position:
         """As `Reader.position`."""

@@ -167,7 +167,7 @@ class RecoveryOut(Struct, frozen=True):
 
 
 class CountsOut(Struct, frozen=True):
-    """Tasks by state."""
+    """Tasks by state: `scheduled` are not due, `waiting` are, held ones included."""
 
     scheduled: int
     waiting: int
@@ -180,7 +180,7 @@ class CountsOut(Struct, frozen=True):
 
 
 class WaitOut(Struct, frozen=True):
-    """Why the next eligible task does not start; without `until` an event wakes the gate."""
+    """Why nothing more starts; without `until` an event wakes the gate."""
 
     cause: WaitCause | Literal["store_away"]
     until: str | None

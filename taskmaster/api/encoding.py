@@ -19,7 +19,7 @@ from taskmaster.api.answers import (
     TaskOut,
 )
 from taskmaster.delivery.headers import rfc3339
-from taskmaster.events.log import GateRow, TaskRow
+from taskmaster.events.log import TaskRow
 from taskmaster.events.types import (
     SECOND,
     Adaptive,
@@ -37,6 +37,7 @@ from taskmaster.events.types import (
 from taskmaster.model.recurrence import explain
 from taskmaster.model.task import Task, TaskStateName, fold, state_name
 from taskmaster.units import format_duration
+from taskmaster.views.gates import GateView
 
 MASKED = "***"
 SECRET_NAME = re.compile(
@@ -165,14 +166,12 @@ def adaptive_out(adaptive: Adaptive | None) -> AdaptiveOut | Literal["off"]:
     return "off" if adaptive is None else AdaptiveOut(adaptive.min, adaptive.max, adaptive.by)
 
 
-def counts_out(row: GateRow, eligible: int) -> CountsOut:
-    """Tasks by state; what waits is split by whether it may start once the gate lets it."""
-    counts = row.counts
-    waiting = counts.get("waiting", 0)
-    eligible = min(eligible, waiting)
+def counts_out(view: GateView) -> CountsOut:
+    """Tasks by state; what waits is split by whether it is due (semantics 2.3)."""
+    counts = view.row.counts
     return CountsOut(
-        scheduled=waiting - eligible,
-        waiting=eligible,
+        scheduled=view.scheduled,
+        waiting=counts.get("waiting", 0) - view.scheduled,
         in_flight=counts.get("in_flight", 0),
         uncertain=counts.get("uncertain", 0) + counts.get("awaiting", 0),
         succeeded=counts.get("succeeded", 0),

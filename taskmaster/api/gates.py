@@ -12,7 +12,7 @@ from starlette.responses import Response
 from taskmaster.api.answers import GateOut, Page, WaitOut
 from taskmaster.api.bodies import GateIn, PauseIn, ReasonIn
 from taskmaster.api.context import Api, JsonResponse, cause, within
-from taskmaster.api.encoding import adaptive_out, counts_out, limits_out, recovery_out
+from taskmaster.api.encoding import adaptive_out, counts_out, instant_out, limits_out, recovery_out
 from taskmaster.api.gate_settings import DEFAULTS, in_body_terms, settings_of
 from taskmaster.api.operations import (
     IF_MATCH,
@@ -27,8 +27,7 @@ from taskmaster.api.paging import LIMIT, MAX_LIMIT
 from taskmaster.api.problems import accepted, raise_if_no, stop
 from taskmaster.api.reading import BodyReader, bad_parameter, parameters, whole_number
 from taskmaster.api.submissions import instant
-from taskmaster.delivery.headers import rfc3339
-from taskmaster.events.log import GateRow
+from taskmaster.events.log import GateFilter, GateRow
 from taskmaster.events.types import Cause, GateName
 from taskmaster.model.control import (
     CloseGate,
@@ -73,9 +72,7 @@ def gate_out(api: Api, view: GateView) -> GateOut:
     waits = None
     held_by = view.held_by
     if held_by is not None:
-        until = view.waits.until if view.waits else None
-        at = None if until is None else rfc3339(view.wall(until, api.mono()))
-        waits = WaitOut(held_by, at)
+        waits = WaitOut(held_by, instant_out(view.held_until(api.mono())))
     return GateOut(
         gate=row.gate,
         state=view.state,
@@ -88,7 +85,7 @@ def gate_out(api: Api, view: GateView) -> GateOut:
         max_backlog=row.settings.max_backlog,
         adaptive=adaptive_out(row.settings.adaptive),
         learned_limit=view.learned_limit,
-        counts=counts_out(row, view.eligible),
+        counts=counts_out(view),
         backlog=view.eligible,
         oldest_eligible_age_seconds=view.oldest_age_s,
         attempts=row.attempts,
@@ -132,30 +129,24 @@ async def list_gates(api: Api, request: Request) -> Response:
     given = parameters(request, "state*", "limit", "page_token")
     wanted = _states(given.get("state", []))
     limit = whole_number(given, "limit", LIMIT, least=1, most=MAX_LIMIT)
-    of = f"gates {sorted(wanted)}"
+    of = f"gates {wanted}"
     after = ""
     if "page_token" in given:
         after = api.pager.place(of, given["page_token"][0]).name
-    rows = sorted(await within(api.reader.gate_rows()), key=lambda row: row.gate)
-    rows = [row for row in rows if row.gate > after and (not wanted or _state(api, row) in wanted)]
+    match = GateFilter(wanted, tuple(api.node.gates.quarantine.held))
+    rows = await within(api.reader.gate_page(match, after=after, limit=limit + 1))
     views = await within(view_gates(api.node, rows[:limit]))
     token = api.pager.token(of, name=rows[limit - 1].gate) if len(rows) > limit else None
     return JsonResponse(Page(tuple(gate_out(api, view) for view in views), token))
 
 
-def _state(api: Api, row: GateRow) -> GateStateName:
-    if api.node.gates.quarantine.get(row.gate) is not None:
-        return "quarantined"
-    return row.mode if row.control == "running" else row.control
-
-
-def _states(texts: list[str]) -> set[str]:
+def _states(texts: list[str]) -> tuple[GateStateName, ...]:
     names = {name.strip() for text in texts for name in text.split(",")}
     for name in names:
         if name not in STATES:
             shown = ascii(name[:40])
             raise bad_parameter("state", f"cannot be {shown}", f"use some of {', '.join(STATES)}")
-    return names
+    return tuple(state for state in STATES if state in names)
 
 
 # --- creating and changing --------------------------------------------------------------------

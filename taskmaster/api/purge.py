@@ -39,12 +39,8 @@ async def purge(api: Api, request: Request) -> Response:
     view = await gate_view(api, gate)
     states = ("scheduled", "waiting") if body.state is None else body.state
     named = list[str]([states] if isinstance(states, str) else states)
-    counts = view.row.counts
-    waiting = counts.get("waiting", 0)
-    eligible = min(view.eligible, waiting)
-    matched = sum(
-        {"scheduled": waiting - eligible, "waiting": eligible}[state] for state in set(named)
-    )
+    due = view.row.counts.get("waiting", 0) - view.scheduled
+    matched = sum({"scheduled": view.scheduled, "waiting": due}[state] for state in set(named))
     match = filter_of({"gate": [gate], "state": named}, api.now())
     if body.dry_run:
         found = await within(matching(api, match, before=None, limit=SAMPLE, now=api.now()))

@@ -15,13 +15,12 @@ from taskmaster.api.reading import parameters
 from taskmaster.api.tasks import task_events, task_records
 from taskmaster.events.types import SECOND, GateEvent, GateName, TaskId, Version, gate_stream
 from taskmaster.model.task import Task, fold, state_name
-from taskmaster.views.gates import view_gate
+from taskmaster.views.gates import FOR_ALL, view_gate
 from taskmaster.views.why import Standing, life_ns, split, standings
 
 STREAM_PAGE = 1_000
 MAX_PAGES = 100
 """Of a gate's stream; what it went through after 100,000 events is not told apart any more."""
-BEHIND_OTHERS = "behind_others"
 
 
 async def why_task(api: Api, request: Request) -> Response:
@@ -72,25 +71,19 @@ async def _holding(api: Api, task: Task) -> str | None:
     view = await within(view_gate(api.node, task.gate))
     row = await within(api.reader.task_row(task.id))
     cause = view.held_by if view is not None else None
-    if cause in ("quarantined", "store_away", "paused", "throttled", "tripped", "probing"):
+    if cause in FOR_ALL:
         return cause
     if row is not None and row.held:
         return "order_key" if row.order_key else "series_paused"
-    return cause or BEHIND_OTHERS
+    return cause or "behind_others"
 
 
 async def why_gate(api: Api, request: Request) -> Response:
     """Why what waits at a gate waits."""
     parameters(request)
     view = await gate_view(api, gate_name(request))
-    waiting = view.row.counts.get("waiting", 0)
-    eligible = min(view.eligible, waiting)
-    causes: list[GateCause] = []
-    if waiting > eligible:
-        causes.append(GateCause("not_due", waiting - eligible))
-    if eligible:
-        causes.append(GateCause(view.held_by or BEHIND_OTHERS, eligible))
-    return JsonResponse(GateWhy(view.row.gate, eligible, tuple(causes)))
+    causes = tuple(GateCause(cause, tasks) for cause, tasks in view.causes.items())
+    return JsonResponse(GateWhy(view.row.gate, view.eligible, causes))
 
 
 OPERATIONS = (

@@ -22,6 +22,7 @@ from taskmaster.events.rows import (
     TRIPPED,
     WAITING,
     Changes,
+    DuePlace,
     Ends,
     GateEntry,
     TaskEntry,
@@ -65,7 +66,7 @@ class GateFold:
         self._gates: dict[GateName, GateEntry] = {}
         self._tats: dict[GateName, tuple[Mono, ...]] = {}
         self._counts: dict[GateName, list[int]] = {}
-        self._due: dict[tuple[GateName, int], int] = {}
+        self._due: dict[DuePlace, int] = {}
         self._cleared: set[GateName] = set()
         self._outcomes: dict[tuple[GateName, int], Ends] = {}
         self._forgotten: set[tuple[GateName, int]] = set()
@@ -77,18 +78,23 @@ class GateFold:
             case GateOpened():  # also a closed gate's, again
                 settings = _settings(event.settings)
                 gate = replace(
-                    gate, settings=settings, control=RUNNING, implicit=int(event.implicit)
+                    gate,
+                    settings=settings,
+                    control=RUNNING,
+                    paused_until=None,
+                    implicit=int(event.implicit),
                 )
             case GateLimitsChanged():
                 gate = replace(gate, settings=_settings(event.settings))
-            case GatePaused():
-                gate = replace(gate, control=DRAINING if event.drain else PAUSED_GATE)
+            case GatePaused(until=until):
+                control = DRAINING if event.drain else PAUSED_GATE
+                gate = replace(gate, control=control, paused_until=until)
             case GateDrained() | GateLimitLearned():
                 pass
             case GateResumed():
-                gate = replace(gate, control=RUNNING)
+                gate = replace(gate, control=RUNNING, paused_until=None)
             case GateClosed():
-                gate = replace(gate, control=CLOSED)
+                gate = replace(gate, control=CLOSED, paused_until=None)
             case GateTripped():
                 gate = self._in_mode(gate, TRIPPED)
             case GateProbed():
@@ -154,10 +160,9 @@ class GateFold:
         counts[after.state] += 1
         if before is not None:
             counts[before.state] -= 1
-        if before is not None and is_ready(before):
+        if before is not None:
             self._add_due(before, -1)
-        if is_ready(after):
-            self._add_due(after, 1)
+        self._add_due(after, 1)
 
     def changes(self, out: Changes) -> None:
         """Put what is to be written into `out`."""
@@ -190,13 +195,9 @@ class GateFold:
         return replace(gate, mode=mode, failures_in_row=0, newest_second=0)
 
     def _add_due(self, task: TaskEntry, count: int) -> None:
-        place = (task.gate, task.due_at // MINUTE)
-        self._due[place] = self._due.get(place, 0) + count
-
-
-def is_ready(task: TaskEntry) -> bool:
-    """Whether the task starts as soon as it is due and admitted."""
-    return task.state == WAITING and not task.held
+        if task.state == WAITING:
+            place = (task.gate, task.held, task.due_at // MINUTE)
+            self._due[place] = self._due.get(place, 0) + count
 
 
 def _settings(settings: GateSettings) -> str:

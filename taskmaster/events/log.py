@@ -175,10 +175,42 @@ class GateRow(Struct, frozen=True):
     settings: GateSettings
     control: RowControl = "running"
     mode: RowMode = "open"
+    paused_until: Wall | None = None
     quarantined_until: Wall | None = None
     implicit: bool = False
     attempts: int = 0
     failures: int = 0
+
+
+class Due(Struct, frozen=True):
+    """What waits at a gate and is due. `eligible` tasks are held by nothing, `oldest_at` is the
+    due time of the oldest of them; the others are held by their order key or by a paused series.
+    """
+
+    eligible: int = 0
+    oldest_at: Wall | None = None
+    by_order: int = 0
+    by_series: int = 0
+
+
+RowGateState = Literal[
+    "open", "tripped", "probing", "ramping", "paused", "draining", "closed", "quarantined"
+]
+
+
+class GateFilter(Struct, frozen=True):
+    """Which gates a list shows; empty matches everything. Those `quarantined` are,
+    whatever their rows say."""
+
+    states: tuple[RowGateState, ...] = ()
+    quarantined: tuple[GateName, ...] = ()
+
+
+class BusiestGates(Struct, frozen=True):
+    """The gates with most that waits or is in flight, and the sums of all others by row state."""
+
+    rows: tuple[GateRow, ...]
+    others: dict[RowState, int]
 
 
 class SeriesRow(Struct, frozen=True):
@@ -291,6 +323,16 @@ class Reader(Protocol):
         """Counters of these gates, or of all."""
         ...
 
+    async def gate_page(
+        self, match: GateFilter, *, after: str = "", limit: int = 100
+    ) -> tuple[GateRow, ...]:
+        """Matching gates by name, from after a name on."""
+        ...
+
+    async def busiest_gates(self, *, limit: int) -> BusiestGates:
+        """The busiest `limit` gates, and what all others hold."""
+        ...
+
     async def series_row(self, name: SeriesName) -> SeriesRow | None:
         """One series, or None."""
         ...
@@ -317,8 +359,8 @@ class Reader(Protocol):
         """For each gate with something waiting that is not held: its earliest due time."""
         ...
 
-    async def eligible(self, gate: GateName, now: Wall) -> tuple[int, Wall | None]:
-        """How many tasks of a gate wait and are due, and the due time of the oldest."""
+    async def due(self, gates: Sequence[GateName], now: Wall) -> dict[GateName, Due]:
+        """What waits at these gates and is due at `now`."""
         ...
 
     async def position(self) -> Position:

@@ -45,6 +45,9 @@ PRIORITIES = range(10)
 HELD_BY_ORDER = 1
 HELD_BY_SERIES = 2
 
+DuePlace = tuple[GateName, int, int]
+"""Where tasks that wait are counted: gate, what holds them (0: nothing), minute of the due time."""
+
 SERIES_STATES = ("active", "paused", "ended")
 ACTIVE, PAUSED, ENDED = range(3)
 
@@ -113,6 +116,7 @@ class GateEntry(Struct, frozen=True, array_like=True, gc=False):
     settings: str = "{}"
     control: int = RUNNING
     mode: int = OPEN
+    paused_until: Wall | None = None
     quarantined_until: Wall | None = None
     implicit: int = 0
 
@@ -193,7 +197,7 @@ class Changes(Struct):
     ends: list[AttemptEntry] = field(default_factory=list[AttemptEntry])
     gates: list[GateEntry] = field(default_factory=list[GateEntry])
     series: list[SeriesEntry] = field(default_factory=list[SeriesEntry])
-    due: dict[tuple[GateName, int], int] = field(default_factory=dict[tuple[GateName, int], int])
+    due: dict[DuePlace, int] = field(default_factory=dict[DuePlace, int])
     cleared: set[GateName] = field(default_factory=set[GateName])
     outcomes: dict[tuple[GateName, int], Ends] = field(
         default_factory=dict[tuple[GateName, int], Ends]

@@ -43,6 +43,7 @@ def gate_row(entry: GateEntry) -> GateRow:
         settings=_SETTINGS.decode(entry.settings),
         control=CONTROLS[entry.control],
         mode=MODES[entry.mode],
+        paused_until=entry.paused_until,
         quarantined_until=entry.quarantined_until,
         implicit=bool(entry.implicit),
         attempts=entry.attempts,

@@ -229,9 +229,9 @@ class IndexTables:
 
     def _add_due(self, changes: Changes) -> None:
         self._put(
-            "INSERT INTO due_bucket (gate, minute, count)",
-            [(gate, minute, count) for (gate, minute), count in changes.due.items()],
-            " ON CONFLICT (gate, minute) DO UPDATE SET count = count + excluded.count",
+            "INSERT INTO due_bucket (gate, held, minute, count)",
+            [(*place, count) for place, count in changes.due.items()],
+            " ON CONFLICT (gate, held, minute) DO UPDATE SET count = count + excluded.count",
         )
         if any(count < 0 for count in changes.due.values()):
             self._connection.execute("DELETE FROM due_bucket WHERE count = 0")

@@ -17,6 +17,9 @@ from eventsourcing.sqlite import SQLiteApplicationRecorder
 
 from taskmaster.errors import StoreUnavailableError
 from taskmaster.events.log import (
+    BusiestGates,
+    Due,
+    GateFilter,
     GateRow,
     GateSnapshot,
     OpenAttempt,
@@ -35,6 +38,7 @@ from taskmaster.events.sqlite_events import (
 )
 from taskmaster.events.sqlite_file import LogDatastore, refuse_foreign, refuse_other_versions
 from taskmaster.events.sqlite_gate import gate_row, read_gate
+from taskmaster.events.sqlite_gates import busiest_gates, due_of, gate_page
 from taskmaster.events.sqlite_index import (
     GATE_ROW,
     GATES,
@@ -50,7 +54,6 @@ from taskmaster.events.sqlite_page import next_page
 from taskmaster.events.sqlite_rebuild import Difference, check_index, is_index_current
 from taskmaster.events.sqlite_schema import EVENTS_TABLE, LOG_TABLES
 from taskmaster.events.types import (
-    MINUTE,
     NEW,
     GateName,
     Mono,
@@ -222,26 +225,22 @@ class SQLiteReader(LogRecorder):
         with self._snapshot() as connection:
             return dict(select(connection, _DUES, "json_array(name, due)", source))
 
-    def eligible(self, gate: GateName, now: Wall) -> tuple[int, Wall | None]:
-        """How many tasks of a gate wait and are due, and the due time of the oldest.
-
-        Whole minutes are sums that the index keeps; only the minute of `now` is counted.
-        """
-        minute = now // MINUTE
-        ready = f"gate = ? AND priority = p.column1 AND state = {WAITING} AND held = 0"
-        priorities = ", ".join(f"({priority})" for priority in PRIORITIES)
-        sql = f"""
-            SELECT coalesce((SELECT sum(count) FROM due_bucket WHERE gate = ? AND minute < ?), 0)
-                   + sum((SELECT count(*) FROM task WHERE {ready}
-                                                      AND due_at BETWEEN ? AND ?)),
-                   min((SELECT due_at FROM task WHERE {ready} AND due_at <= ?
-                        ORDER BY due_at LIMIT 1))
-            FROM (VALUES {priorities}) AS p"""
+    def due(self, gates: Sequence[GateName], now: Wall) -> dict[GateName, Due]:
+        """What waits at these gates and is due at `now`."""
         with self._snapshot() as connection:
-            row = connection.execute(
-                sql, (gate, minute, gate, minute * MINUTE, now, gate, now)
-            ).fetchone()
-        return row[0], row[1]
+            return due_of(connection, gates, now)
+
+    def gate_page(
+        self, match: GateFilter, *, after: str = "", limit: int = 100
+    ) -> tuple[GateRow, ...]:
+        """Matching gates by name, from after a name on."""
+        with self._snapshot() as connection:
+            return gate_page(connection, match, after=after, limit=limit)
+
+    def busiest_gates(self, *, limit: int) -> BusiestGates:
+        """The busiest `limit` gates, and what all others hold."""
+        with self._snapshot() as connection:
+            return busiest_gates(connection, limit=limit)
 
     # --- who wrote it
 

@@ -20,7 +20,7 @@ APPLICATION_ID = 0x544D4C31
 """In the file's header: TML1."""
 SCHEMA_VERSION = 1
 """Of the log's tables; a file with a higher one is refused."""
-INDEX_VERSION = 2
+INDEX_VERSION = 3
 """Of the index's tables and of the fold; a file with another one is folded anew."""
 EVENTS_TABLE = "stored_events"
 
@@ -64,6 +64,7 @@ INDEX_TABLES = (
     # One range for each priority of a gate; a page is their merge (hard spot 5).
     f"""CREATE INDEX task_range ON task (gate, priority, due_at, number)
         WHERE state = {WAITING} AND held = 0""",
+    f"CREATE INDEX task_held ON task (gate, due_at) WHERE state = {WAITING} AND held <> 0",
     f"""CREATE INDEX task_expiry ON task (gate, expires_at)
         WHERE state = {WAITING} AND expires_at IS NOT NULL""",
     # Not those in flight: a start and its end would each write here, and they are found by the
@@ -102,6 +103,7 @@ INDEX_TABLES = (
         settings TEXT NOT NULL,
         control INTEGER NOT NULL,
         mode INTEGER NOT NULL,
+        paused_until INTEGER,
         quarantined_until INTEGER,
         implicit INTEGER NOT NULL) WITHOUT ROWID""",
     """CREATE TABLE attempt (
@@ -118,10 +120,10 @@ INDEX_TABLES = (
         gate TEXT NOT NULL, second INTEGER NOT NULL, ended INTEGER NOT NULL,
         failed INTEGER NOT NULL, PRIMARY KEY (gate, second)) WITHOUT ROWID""",
     """CREATE TABLE due_bucket (
-        gate TEXT NOT NULL, minute INTEGER NOT NULL, count INTEGER NOT NULL,
-        PRIMARY KEY (gate, minute)) WITHOUT ROWID""",
+        gate TEXT NOT NULL, held INTEGER NOT NULL, minute INTEGER NOT NULL,
+        count INTEGER NOT NULL, PRIMARY KEY (gate, held, minute)) WITHOUT ROWID""",
     # What a batch empties is found without a scan and taken away at once.
-    "CREATE INDEX due_bucket_empty ON due_bucket (gate, minute) WHERE count = 0",
+    "CREATE INDEX due_bucket_empty ON due_bucket (gate, held, minute) WHERE count = 0",
 )
 
 INDEX_TABLE_NAMES = (

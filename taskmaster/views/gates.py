@@ -4,7 +4,6 @@ Rules of residence: reads rows and live actors, counts nothing itself (semantics
 rest has no actor; where its state is needed, it is folded from the log.
 """
 
-import asyncio
 from collections.abc import Sequence
 from typing import Literal
 
@@ -13,23 +12,27 @@ from msgspec.structs import replace
 
 from taskmaster.actors.gate_stream import folded_gate
 from taskmaster.actors.node import Node
-from taskmaster.events.log import GateRow
+from taskmaster.actors.quarantine import Held
+from taskmaster.events.log import Due, GateRow
 from taskmaster.events.types import SECOND, GateName, Mono, Wall
 from taskmaster.model.gate import Gate, GateStateName, Ramping, Wait, WaitCause, learned_limit
 
-AT_ONCE = 32
-"""Questions to the reader that a list has open at one time."""
+HeldBy = WaitCause | Literal["store_away"]
+FOR_ALL: tuple[HeldBy, ...] = (
+    "quarantined", "store_away", "paused", "throttled", "tripped", "probing",
+)  # fmt: skip
+"""What comes before the order key in semantics 10, and so holds everything that is due."""
+WaitingCause = HeldBy | Literal["not_due", "order_key", "series_paused", "behind_others"]
 
 
 class GateView(Struct, frozen=True):
-    """A gate now. `eligible` tasks wait and are due; `oldest_due_at` is the due time of the one
-    that waits longest. `live` is its folded state where it was needed."""
+    """A gate now. `due` is what waits there and is due. `live` is its folded state where it was
+    needed."""
 
     row: GateRow
     now: Wall
-    eligible: int
-    oldest_due_at: Wall | None
-    is_quarantined: bool
+    due: Due = Due()
+    quarantine: Held | None = None
     waits: Wait | None = None
     is_store_away: bool = False
     live: Gate | None = None
@@ -37,16 +40,27 @@ class GateView(Struct, frozen=True):
     @property
     def state(self) -> GateStateName:
         """Its control unless that is running, else its mode (semantics 4.1)."""
-        if self.is_quarantined:
+        if self.quarantine is not None:
             return "quarantined"
         return self.row.mode if self.row.control == "running" else self.row.control
 
     @property
+    def eligible(self) -> int:
+        """How many tasks wait, are due and are held by nothing but the gate."""
+        return self.due.eligible
+
+    @property
+    def scheduled(self) -> int:
+        """How many tasks wait and are not due; held ones that are due are not among them."""
+        due = self.due.eligible + self.due.by_order + self.due.by_series
+        return self.row.counts.get("waiting", 0) - due
+
+    @property
     def oldest_age_s(self) -> float | None:
         """How long the oldest eligible task has been due, in seconds."""
-        if self.oldest_due_at is None:
+        if self.due.oldest_at is None:
             return None
-        return max(0, self.now - self.oldest_due_at) / SECOND
+        return max(0, self.now - self.due.oldest_at) / SECOND
 
     @property
     def ramp_percent(self) -> int | None:
@@ -62,21 +76,44 @@ class GateView(Struct, frozen=True):
         return learned_limit(self.live)
 
     @property
-    def held_by(self) -> WaitCause | Literal["store_away"] | None:
+    def held_by(self) -> HeldBy | None:
         """The one cause for which all eligible tasks wait, in the order of semantics 10."""
-        if not self.eligible:
-            return None
-        if self.is_quarantined:
+        if self.quarantine is not None:
             return "quarantined"
         if self.is_store_away:
             return "store_away"
         if self.row.control != "running":
             return "paused"
-        return self.waits.cause if self.waits else None
+        return self.waits.cause if self.waits and self.eligible else None
 
-    def wall(self, at: Mono, mono: Mono) -> Wall:
-        """An instant of pacing time on the wall's clock, as both stand now."""
-        return Wall(self.now + at - mono)
+    def held_until(self, mono: Mono) -> Wall | None:
+        """When that cause ends by itself; None: an event ends it."""
+        match self.held_by:
+            case None | "store_away":
+                return None
+            case "quarantined":
+                return self.quarantine.until if self.quarantine else None
+            case "paused":
+                return self.row.paused_until
+            case _:
+                until = self.waits.until if self.waits else None
+                return None if until is None else Wall(self.now + until - mono)
+
+    @property
+    def causes(self) -> dict[WaitingCause, int]:
+        """All that waits, each task under the first cause that holds (semantics 10)."""
+        due, by = self.due, self.held_by
+        if by in FOR_ALL:
+            all_due = due.eligible + due.by_order + due.by_series
+            counts: dict[WaitingCause, int] = {"not_due": self.scheduled, by: all_due}
+        else:
+            counts = {
+                "not_due": self.scheduled,
+                "order_key": due.by_order,
+                "series_paused": due.by_series,
+                by or "behind_others": due.eligible,
+            }
+        return {cause: count for cause, count in counts.items() if count}
 
 
 async def view_gate(node: Node, gate: GateName) -> GateView | None:
@@ -84,37 +121,39 @@ async def view_gate(node: Node, gate: GateName) -> GateView | None:
     rows = await node.ports.reader.gate_rows([gate])
     if not rows:
         return None
-    view = await _view(node, rows[0])
+    [view] = await view_gates(node, rows)
     if view.live is None and view.row.mode == "ramping":
         return replace(view, live=await fold_gate(node, gate))
     return view
 
 
 async def view_gates(node: Node, rows: Sequence[GateRow]) -> list[GateView]:
-    """Many gates, in the order of their rows."""
-    views: list[GateView] = []
-    for start in range(0, len(rows), AT_ONCE):
-        part = rows[start : start + AT_ONCE]
-        views += await asyncio.gather(*(_view(node, row) for row in part))
-    return views
-
-
-async def _view(node: Node, row: GateRow) -> GateView:
+    """Many gates, in the order of their rows: one question to the reader."""
     now = node.ports.clock.wall()
-    eligible, oldest = 0, None
-    if row.counts.get("waiting", 0):
-        eligible, oldest = await node.ports.reader.eligible(row.gate, now)
+    waiting = [row.gate for row in rows if row.counts.get("waiting", 0)]
+    due = await node.ports.reader.due(waiting, now) if waiting else {}
+    return [_view(node, row, due.get(row.gate, Due()), now) for row in rows]
+
+
+def _view(node: Node, row: GateRow, due: Due, now: Wall) -> GateView:
     actor = node.gates.live(row.gate)
     return GateView(
         row=row,
         now=now,
-        eligible=eligible,
-        oldest_due_at=oldest,
-        is_quarantined=node.gates.quarantine.get(row.gate) is not None,
+        due=_within(due, row.counts.get("waiting", 0)),
+        quarantine=node.gates.quarantine.get(row.gate),
         waits=actor.waits if actor else None,
         is_store_away=node.store.is_away,
         live=actor.gate if actor else None,
     )
+
+
+def _within(due: Due, waiting: int) -> Due:
+    """No more than the row counts, which was read a moment before."""
+    eligible = min(due.eligible, waiting)
+    by_order = min(due.by_order, waiting - eligible)
+    by_series = min(due.by_series, waiting - eligible - by_order)
+    return Due(eligible, due.oldest_at, by_order, by_series)
 
 
 async def fold_gate(node: Node, gate: GateName) -> Gate:

@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 
 from taskmaster.actors.node import Node
 from taskmaster.actors.threads import StoreThread
-from taskmaster.events.log import GateRow
+from taskmaster.events.log import RowState
 from taskmaster.events.types import (
     MILLISECOND,
     SECOND,
@@ -65,7 +65,7 @@ class Seen(Struct, frozen=True):
     is_store_away: bool
     in_flight: int
     in_flight_limit: int
-    rows: tuple[GateRow, ...]
+    others: dict[RowState, int]
     named: tuple[GateView, ...]
     mono: Mono
     counters: dict[GateName, GateCounters]
@@ -112,8 +112,7 @@ class Metrics:
 
     async def _see(self, now: Mono) -> Seen:
         node = self._node
-        rows = await node.ports.reader.gate_rows()
-        busiest = sorted(rows, key=_busyness, reverse=True)[:MAX_NAMED]
+        busiest = await node.ports.reader.busiest_gates(limit=MAX_NAMED)
         kinds: dict[str, ActorKind] = {}
         for info in node.tree():
             was = kinds.get(info.kind, ActorKind(info.kind, 0, 0))
@@ -127,18 +126,13 @@ class Metrics:
             is_store_away=node.store.is_away,
             in_flight=node.slots.taken,
             in_flight_limit=node.slots.limit,
-            rows=rows,
-            named=tuple(await view_gates(node, busiest)),
+            others=busiest.others,
+            named=tuple(await view_gates(node, busiest.rows)),
             mono=now,
             counters={gate: one.copy() for gate, one in self.counters.gates.items()},
             commits=self.counters.commits.copy(),
             actors=tuple(kinds.values()),
         )
-
-
-def _busyness(row: GateRow) -> tuple[int, int]:
-    open_count = row.counts.get("waiting", 0) + row.counts.get("in_flight", 0)
-    return open_count, row.attempts
 
 
 # --- on the thread ----------------------------------------------------------------------------
@@ -202,31 +196,21 @@ def _journal(commits: CommitCounters) -> Iterator[Metric]:
 
 
 def _gates(seen: Seen) -> Iterator[Metric]:
-    named = {view.row.gate for view in seen.named}
-    others = [row for row in seen.rows if row.gate not in named]
     label = ["gate"]
     submitted = CounterMetricFamily(
         "taskmaster_tasks_submitted", "Tasks that were ever accepted.", labels=label
     )
     in_flight = GaugeMetricFamily("taskmaster_gate_in_flight", "Attempts in flight.", labels=label)
     tasks = GaugeMetricFamily("taskmaster_gate_tasks", "Tasks by state.", labels=["gate", "state"])
-    for gate, rows in (*((view.row.gate, [view.row]) for view in seen.named), (OTHER, others)):
-        if not rows:
-            continue
-        counts = _summed(rows)
+    counted = [(view.row.gate, view.row.counts) for view in seen.named]
+    if any(seen.others.values()):
+        counted.append((OTHER, seen.others))
+    for gate, counts in counted:
         submitted.add_metric([gate], sum(counts.values()))
         in_flight.add_metric([gate], counts.get("in_flight", 0))
         for state, count in counts.items():
             tasks.add_metric([gate, state], count)
     yield from (submitted, in_flight, tasks, *_live(seen))
-
-
-def _summed(rows: Sequence[GateRow]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for row in rows:
-        for state, count in row.counts.items():
-            counts[state] = counts.get(state, 0) + count
-    return counts
 
 
 def _live(seen: Seen) -> Iterator[Metric]:
@@ -248,17 +232,14 @@ def _live(seen: Seen) -> Iterator[Metric]:
     )
     for view in seen.named:
         gate = view.row.gate
-        eligible = min(view.eligible, view.row.counts.get("waiting", 0))
-        early = view.row.counts.get("waiting", 0) - eligible
-        waiting.add_metric([gate, "not_due"], early)
-        if eligible:
-            waiting.add_metric([gate, view.held_by or "behind_others"], eligible)
+        for cause, count in ({"not_due": 0} | view.causes).items():
+            waiting.add_metric([gate, cause], count)
         oldest.add_metric([gate], view.oldest_age_s or 0)
         for name in STATES:
             state.add_metric([gate, name], 1 if view.state == name else 0)
-        count = _tokens(view, seen.mono)
-        if count is not None:
-            tokens.add_metric([gate], count)
+        saved = _tokens(view, seen.mono)
+        if saved is not None:
+            tokens.add_metric([gate], saved)
     yield from (waiting, oldest, state, tokens)
 
 

@@ -8,7 +8,7 @@ from taskmaster.actors.local import LocalNode
 from taskmaster.api.edge import Edge
 from taskmaster.delivery.sender import Outbound
 from taskmaster.events.types import MILLISECOND, Position
-from taskmaster.model.retry import Answer, Responded
+from taskmaster.model.retry import Answer, Responded, Unanswered
 
 
 class PlainSender:
@@ -17,9 +17,12 @@ class PlainSender:
     def __init__(self) -> None:
         self.sent: list[Outbound] = []
         self.status = 200
+        self.trouble: Unanswered | None = None
 
     async def send(self, outbound: Outbound) -> Answer:
         self.sent.append(outbound)
+        if self.trouble is not None:
+            return self.trouble
         return Responded(status=self.status, duration_ns=MILLISECOND, body=b"done")
 
     def is_ready(self, outbound: Outbound) -> bool:

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.api_server import Server
+from taskmaster.model.retry import Unanswered
+from tests.integration.api_server import PlainSender, Server
 
 URL = "http://localhost:9/hook"
 
@@ -256,3 +257,62 @@ async def test_a_gate_that_is_not_there_is_not_found(server: Server, path: str) 
 
     assert (status, document["type"]) == (404, "/docs/problems#not_found")
     assert document["errors"][0]["remedy"] == "create it with PUT first"
+
+
+# --- what waits -------------------------------------------------------------------------------
+
+
+async def test_tasks_behind_an_order_key_wait_for_it_and_are_not_scheduled(server: Server) -> None:
+    """Semantics 10: each under the first cause that holds."""
+    await server.call("PUT", "/v1/gates/g", {"limits": {"concurrency": 1}})
+    await server.call("POST", "/v1/gates/g:pause")
+    for delay, key in ((0, "a"), (0, "a"), (0, "a"), ("1h", "a"), (0, "")):
+        body = {"url": URL, "gate": "g", "delay": delay, "order_key": key}
+        assert (await server.call("POST", "/v1/tasks", body))[0] == 201
+
+    _, paused = await server.call("GET", "/v1/gates/g")
+    _, why_paused = await server.call("GET", "/v1/gates/g/why")
+    _, listed = await server.call("GET", "/v1/tasks?gate=g&state=waiting")
+
+    assert (paused["counts"]["scheduled"], paused["counts"]["waiting"]) == (1, 4)
+    assert paused["backlog"] == 2
+    assert len(listed["items"]) == 4
+    assert why_paused["causes"] == [
+        {"cause": "not_due", "tasks": 1},
+        {"cause": "paused", "tasks": 4},
+    ]
+
+
+async def test_the_register_of_uncertain_outcomes_holds_those_behind(
+    server: Server, sender: PlainSender
+) -> None:
+    sender.trouble = Unanswered("timeout", duration_ns=1)
+    await server.call("PUT", "/v1/gates/g", {})
+    body = {"url": URL, "gate": "g", "order_key": "a"}
+    prefer = {"Prefer": "wait=1"}
+    await server.call("POST", "/v1/tasks", body | {"idempotent": False}, headers=prefer)
+    for _ in range(2):
+        await server.call("POST", "/v1/tasks", body)
+
+    _, gate = await server.call("GET", "/v1/gates/g")
+    _, why = await server.call("GET", "/v1/gates/g/why")
+    metrics = await server.client.get("/metrics")
+
+    counts = gate["counts"]
+    assert (counts["uncertain"], counts["waiting"], counts["scheduled"]) == (1, 2, 0)
+    assert why["causes"] == [{"cause": "order_key", "tasks": 2}]
+    line = 'taskmaster_gate_waiting{cause="order_key",gate="g"} 2.0'
+    assert line in metrics.text.splitlines()
+
+
+async def test_a_pause_shows_until_when_also_where_nothing_waits(server: Server) -> None:
+    until = "2100-01-01T00:00:00Z"
+    await server.call("PUT", "/v1/gates/g", {})
+
+    _, paused = await server.call("POST", "/v1/gates/g:pause", {"until": until})
+    _, listed = await server.call("GET", "/v1/gates")
+    _, resumed = await server.call("POST", "/v1/gates/g:resume")
+
+    assert paused["waits"] == {"cause": "paused", "until": until}
+    assert listed["items"][0]["waits"] == paused["waits"]
+    assert resumed["waits"] is None

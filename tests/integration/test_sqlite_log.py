@@ -358,7 +358,7 @@ def test_a_rebuild_gives_the_same_index_and_says_how_far_it_is(store: SQLiteStor
         "UPDATE task SET due_at = due_at + 1",
         "DELETE FROM task",
         "UPDATE gate SET waiting = 7",
-        "INSERT INTO due_bucket VALUES ('ghost', 1, 1)",
+        "INSERT INTO due_bucket VALUES ('ghost', 0, 1, 1)",
         "DELETE FROM key",
     ],
 )

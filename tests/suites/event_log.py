@@ -15,10 +15,13 @@ from taskmaster.events.log import (
     Append,
     BatchResult,
     Committed,
+    Due,
+    GateFilter,
     GateSnapshot,
     KeyTaken,
     OutcomeBucket,
     Page,
+    RowGateState,
     SeriesRow,
     TaskFilter,
     TaskRow,
@@ -709,12 +712,68 @@ class EventLogSuite:
             [submission(f"{n}", due_at=wall(due), priority=n) for n, due in enumerate(dues)]
         )
 
-        assert log.reader.eligible(GATE, wall(-1)) == (0, None)
-        assert log.reader.eligible(GATE, wall(3 * minute + 5)) == (6, wall(0))
+        assert _due(log, wall(-1)) == Due()
+        assert _due(log, wall(3 * minute + 5)) == Due(6, wall(0))
         assert log.reader.next_dues() == {GATE: wall(0)}
         log.writer.commit([of_task("0", 1, started())])
-        assert log.reader.eligible(GATE, wall(3 * minute + 5)) == (5, wall(10))
+        assert _due(log, wall(3 * minute + 5)) == Due(5, wall(10))
         assert log.reader.next_dues() == {GATE: wall(10)}
+
+    def test_what_is_due_and_held_is_counted_by_what_holds_it(self, log: Log) -> None:
+        """Semantics 10: in whole minutes and in the one that has begun; early ones are not."""
+        minute = MINUTE // SECOND
+        log.writer.commit(
+            [
+                submission(f"{n}", due_at=wall(due), order_key="one")
+                for n, due in enumerate([minute, 0, 2 * minute + 1, 2 * minute + 9])
+            ]
+        )
+
+        assert _due(log, wall(2 * minute + 5)) == Due(1, wall(minute), by_order=2)
+        log.writer.commit(
+            [of_task("0", 1, started()), of_task("1", 1, TaskCancelled(at=START, gate=GATE))]
+        )
+        assert _due(log, wall(2 * minute + 5)) == Due(by_order=1)
+
+    def test_gates_are_paged_by_name_and_state(self, log: Log) -> None:
+        log.writer.commit(
+            [
+                *(of_gate(name, 0, opened()) for name in "dcba"),
+                of_gate("b", 1, GatePaused(at=START, mono=Mono(1), until=wall(9))),
+            ]
+        )
+
+        def page(*states: RowGateState, after: str = "", limit: int = 9) -> str:
+            match = GateFilter(states, quarantined=(GateName("d"),))
+            rows = log.reader.gate_page(match, after=after, limit=limit)
+            return "".join(row.gate for row in rows)
+
+        assert page() == "abcd"
+        assert page(after="a", limit=2) == "bc"
+        assert page("open") == "ac"
+        assert page("paused", "quarantined") == "bd"
+        assert page("tripped") == ""
+        (row,) = log.reader.gate_rows([GateName("b")])
+        assert (row.control, row.paused_until) == ("paused", wall(9))
+        log.writer.commit([of_gate("b", 2, GateResumed(at=START, mono=Mono(2)))])
+        (row,) = log.reader.gate_rows([GateName("b")])
+        assert (row.control, row.paused_until) == ("running", None)
+
+    def test_the_busiest_gates_are_named_and_the_others_summed(self, log: Log) -> None:
+        busy = {"a": 1, "b": 3, "c": 2}
+        log.writer.commit([of_gate(name, 0, opened()) for name in busy])
+        log.writer.commit(
+            [
+                submission(f"{name}{n}", gate=GateName(name))
+                for name, count in busy.items()
+                for n in range(count)
+            ]
+        )
+
+        found = log.reader.busiest_gates(limit=2)
+
+        assert [row.gate for row in found.rows] == ["b", "c"]
+        assert {state: count for state, count in found.others.items() if count} == {"waiting": 1}
 
     # --- lists and reading
 
@@ -856,8 +915,12 @@ class EventLogSuite:
 
     def _ready(self, log: Log) -> list[str]:
         page = self._page(log, now=wall(3600))
-        assert log.reader.eligible(GATE, wall(3600))[0] == len(page.tasks)
+        assert _due(log, wall(3600)).eligible == len(page.tasks)
         return [one.row.task for one in page.tasks]
+
+
+def _due(log: Log, now: Wall) -> Due:
+    return log.reader.due([GATE], now)[GATE]
 
 
 def _row(log: Log, task_id: str) -> TaskRow:

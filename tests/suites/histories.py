@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis.strategies import SearchStrategy, composite, integers, lists, sampled_from, tuples
 
-from taskmaster.events.log import Append, Committed, TaskFilter, Write
+from taskmaster.events.log import Append, Committed, Due, TaskFilter, Write
 from taskmaster.events.types import (
     MINUTE,
     NEW,
@@ -132,17 +132,21 @@ class NaiveLog:
     clock: int = 0
 
     def held(self, task: NaiveTask) -> bool:
+        """Whether anything but its gate holds it back."""
+        return bool(self.held_by(task))
+
+    def held_by(self, task: NaiveTask) -> str:
         """Whether one submitted before it has its order key, or its series is paused."""
         if task.order_key and any(
             other.number < task.number and other.state in OPEN
             for other in self.tasks
             if (other.gate, other.order_key) == (task.gate, task.order_key)
         ):
-            return True
+            return "order"
         if task.series is None:
-            return False
+            return ""
         series = self.series[task.series]
-        return series.state == "paused" and series.tasks[-1] is task
+        return "series" if series.state == "paused" and series.tasks[-1] is task else ""
 
     def ready(self, gate: GateName) -> list[NaiveTask]:
         """Tasks of a gate that wait and are not held."""
@@ -196,7 +200,14 @@ def _compare(naive: NaiveLog, reader: Any) -> None:
         ready = naive.ready(gate)
         due = [task for task in ready if task.due <= now]
         oldest = min((wall(task.due) for task in due), default=None)
-        assert reader.eligible(gate, wall(now)) == (len(due), oldest)
+        held = [
+            naive.held_by(task)
+            for task in naive.tasks
+            if task.gate == gate and task.state == "waiting" and task.due <= now
+        ]
+        assert reader.due([gate], wall(now)) == {
+            gate: Due(len(due), oldest, held.count("order"), held.count("series"))
+        }
         alive = [task for task in due if task.expires is None or task.expires > now]
         alive.sort(key=lambda task: (task.due - task.priority * 60, task.number))
         page = reader.page(gate, wall(now), limit=7, aging_ns=MINUTE, max_bytes=10**6)

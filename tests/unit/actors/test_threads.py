@@ -8,7 +8,7 @@ import pytest
 
 from taskmaster.actors.threads import StoreThread, ThreadCommitter, ThreadReader
 from taskmaster.events.log import Append, BatchResult, NotStored
-from taskmaster.events.types import GateName, Position, TaskId
+from taskmaster.events.types import Position, TaskId
 
 
 class Store:
@@ -29,9 +29,6 @@ class Store:
 
     def task_events(self, task: TaskId) -> tuple[str, ...]:
         return (task,)
-
-    def eligible(self, gate: GateName, now: int) -> tuple[str, int]:
-        return gate, now
 
 
 async def test_calls_run_in_order_on_one_thread_and_answer_on_the_loop() -> None:
