@@ -115,6 +115,35 @@ uv_sync() {
 
 last_error() { grep . "$report" | tail -n 1; }
 
+# --- Erlang ---------------------------------------------------------------------------------
+
+# Its supervisor is the reference of ours. It is asked for once, where that needs no password and
+# no patience; without it the tests replay what OTP 25 did.
+want_erlang() {
+    if has_erlang || ! mkdir "$venv/erlang.asked" 2>/dev/null; then return; fi
+    if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
+        say "installing erlang-base: tests compare supervision with it"
+        install_erlang >"$venv/erlang.asked/log" 2>&1 || true
+    fi
+    has_erlang || say "no Erlang here: supervision is compared with recorded traces of OTP"
+}
+
+has_erlang() { command -v erl >/dev/null && command -v erlc >/dev/null; }
+
+install_erlang() {
+    # Only what waits for the network is cut off: a package is never left half unpacked.
+    DEBIAN_FRONTEND=noninteractive
+    export DEBIAN_FRONTEND
+    fetch_erlang || { timeout 60 apt-get update -qq && fetch_erlang; } &&
+        apt-get install -y -qq --no-install-recommends --no-download \
+            -o DPkg::Lock::Timeout=20 erlang-base
+}
+
+fetch_erlang() {
+    timeout 60 apt-get install -y -qq --no-install-recommends --download-only \
+        -o DPkg::Lock::Timeout=20 erlang-base
+}
+
 # --- One set-up at a time -------------------------------------------------------------------
 
 enter() {
