@@ -223,9 +223,17 @@ class Backlog:
             heappop(ranked)
         return None
 
+    def peek_least_probed(self, now: Wall) -> Waiting | None:
+        """Of the eligible tasks in memory the best of those probed least (semantics 4.3): one
+        that always fails keeps no gate from recovering."""
+        self._ripen(now)
+        held = [entry for entry in self._ranked if self._held.get(entry[2].task.id) is entry[2]]
+        return min(held, key=lambda e: (e[2].task.probes, e[:2]), default=(None, None, None))[2]
+
     def pop(self, item: Waiting) -> None:
-        """Take out what `peek` gave."""
-        heappop(self._ranked)
+        """Take out what was peeked at."""
+        if self._ranked[0][2] is item:
+            heappop(self._ranked)
         self.remove(item.task.id)
 
     def next_soon_at(self) -> Wall | None:

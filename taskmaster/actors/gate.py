@@ -31,7 +31,7 @@ from taskmaster.actors.messages import (
     TasksCame,
 )
 from taskmaster.actors.pacer import Pacer
-from taskmaster.actors.page import read_page, take_page
+from taskmaster.actors.page import Pages, take_page
 from taskmaster.actors.silence import Silence
 from taskmaster.actors.timer import Timer, Wakes
 from taskmaster.events.log import GateSnapshot
@@ -46,6 +46,7 @@ from taskmaster.events.types import (
 )
 from taskmaster.model.gate import (
     Gate,
+    Probing,
     Wait,
     admit,
     allowed,
@@ -195,6 +196,7 @@ class GateActor(LoopActor):
         pacer = Pacer(self._ports.clock, allowed(gate), sent)
         self._backlog = Backlog(gate.settings.aging_ns)
         own = partial(tell, self.actor_ref)
+        self._pages = Pages(self._ports.reader, self._name, partial(tell, self.actor_ref))
         self._idle = IdleTasks(self._ports, self.spawn, own, self._stopped_ns)
         for task_id, flight in list(self._line.tasks.running.items()):
             if not flight.committed_at or flight.committed_at > snapshot.position:
@@ -235,12 +237,18 @@ class GateActor(LoopActor):
 
     def _start_some(self, wall: Wall, mono: Mono) -> None:
         for _ in range(STARTS_A_TURN):
-            item = self._backlog.peek(wall)
+            item = self._next(wall)
             if item is None or not self._start(item, mono, wall):
                 return
         if not self._again:
             self._again = True
             tell(self.actor_ref, Woken())
+
+    def _next(self, wall: Wall) -> Waiting | None:
+        """The task whose turn it is."""
+        if isinstance(self._live_gate().mode, Probing):
+            return self._backlog.peek_least_probed(wall)
+        return self._backlog.peek(wall)
 
     def _end_silence(self, wall: Wall) -> bool:
         """Whether the gate may go on; after a stop only once its ramp is on its way."""
@@ -290,16 +298,9 @@ class GateActor(LoopActor):
         if not (unknown or self._ports.may_start) or not backlog.needs_page(wall):
             return
         assert self._line.tasks is not None
-        backlog.begin_read((*self._line.tasks.running, *self._idle.busy))
-        self.spawn(self._read(wall, backlog.ahead_ns()))
-
-    async def _read(self, now: Wall, ahead_ns: int) -> None:
-        assert self._line.tasks is not None
         aging_ns = self._live_gate().settings.aging_ns
-        more = len(self._line.tasks.running)  # some of these may stand in the page as waiting
-        reader = self._ports.reader
-        page = await read_page(reader, self._name, now, aging_ns, more=more, ahead_ns=ahead_ns)
-        tell(self.actor_ref, PageRead(page, now, ahead_ns))
+        running = self._line.tasks.running.keys()
+        self.spawn(self._pages.read(backlog, wall, aging_ns, running, self._idle.busy))
 
     def _page_read(self, message: PageRead) -> None:
         page, now = message.page, message.now

@@ -3,29 +3,47 @@
 Rules of residence: between the reader's words and the backlog's; bounds live here.
 """
 
-from typing import cast
+from collections.abc import Callable, Collection, Coroutine, Iterable
+from typing import Any, cast
 
 from taskmaster.actors.backlog import Backlog, Waiting
+from taskmaster.actors.messages import PageRead
 from taskmaster.events.log import Page, Reader, WaitingTask
-from taskmaster.events.types import GateName, TaskEvent, Wall
+from taskmaster.events.types import GateName, TaskEvent, TaskId, Wall
 from taskmaster.model.task import fold
 
 PAGE_TASKS = 200
 PAGE_BYTES = 4 * 1024 * 1024
 
 
-async def read_page(
-    reader: Reader, gate: GateName, now: Wall, aging_ns: int, *, more: int, ahead_ns: int
-) -> Page:
-    """The best `PAGE_TASKS` and `more` tasks of a gate, or as many as `PAGE_BYTES` hold."""
-    return await reader.page(
-        gate,
-        now,
-        limit=PAGE_TASKS + more,
-        aging_ns=aging_ns,
-        max_bytes=PAGE_BYTES,
-        ahead_ns=ahead_ns,
-    )
+class Pages:
+    """Reads the pages of one gate."""
+
+    def __init__(self, reader: Reader, gate: GateName, tell: Callable[[PageRead], object]) -> None:
+        """`tell` hands a page to the gate's actor."""
+        self._reader = reader
+        self._gate = gate
+        self._tell = tell
+
+    def read(
+        self,
+        backlog: Backlog,
+        now: Wall,
+        aging_ns: int,
+        running: Collection[TaskId],
+        busy: Iterable[TaskId],
+    ) -> Coroutine[Any, Any, None]:
+        """Read the best `PAGE_TASKS` from now on, and as many more as are `running`, for the page
+        may still show those as waiting; or as many as `PAGE_BYTES` hold."""
+        backlog.begin_read((*running, *busy))
+        most = PAGE_TASKS + len(running)
+        return self._read(now, aging_ns, most=most, ahead_ns=backlog.ahead_ns())
+
+    async def _read(self, now: Wall, aging_ns: int, *, most: int, ahead_ns: int) -> None:
+        page = await self._reader.page(
+            self._gate, now, limit=most, aging_ns=aging_ns, max_bytes=PAGE_BYTES, ahead_ns=ahead_ns
+        )
+        self._tell(PageRead(page, now, ahead_ns))
 
 
 def take_page(backlog: Backlog, page: Page, now: Wall, ahead_ns: int) -> None:

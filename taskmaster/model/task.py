@@ -51,6 +51,7 @@ TaskStateName = Literal[
 class Task(Struct, frozen=True):
     """A task's state. `sends` counts starts less voided ones, `used` those that count as attempts.
 
+    `probes` counts the starts that were to find out how the endpoint is.
     `followed`: it ended once, so that its successor was asked for. `first_started_at` is when
     `max_elapsed` began, `first_stopped_ns` how long the gate had been stopped by then, and
     `first_start` the number of the start that began it.
@@ -71,6 +72,7 @@ class Task(Struct, frozen=True):
     first_stopped_ns: int = 0
     first_start: int = 0
     probing: bool = False
+    probes: int = 0
     cancel_requested: bool = False
     followed: bool = False
     ended_at: Wall | None = None
@@ -110,6 +112,7 @@ def evolve(task: Task, event: TaskEvent) -> Task:
                 starts=event.attempt,
                 sends=task.sends + 1,
                 probing=event.probe,
+                probes=task.probes + event.probe,
                 first_started_at=event.at if first else task.first_started_at,
                 first_stopped_ns=event.stopped_ns if first else task.first_stopped_ns,
                 first_start=event.attempt if first else task.first_start,

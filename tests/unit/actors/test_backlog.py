@@ -671,3 +671,20 @@ def test_a_task_that_is_moved_is_popped_at_its_new_place_alone() -> None:
     assert popped(backlog) == [2]
     assert popped(backlog, wall(0.6)) == []
     assert popped(backlog, wall(0.7)) == [1]
+
+
+def test_of_those_probed_least_the_best_is_the_next_probe() -> None:
+    """Semantics 4.3: the most urgent one may be the one that the endpoint falls over."""
+    backlog = read_at(0)
+    poison = replace(item(1, priority=9), task=replace(item(1, priority=9).task, probes=2))
+    for waiting in (poison, item(2), item(3)):
+        backlog.offer(waiting, Position(waiting.number), NOW)
+    assert backlog.peek(NOW) is poison
+
+    order: list[int] = []
+    while (waiting := backlog.peek_least_probed(NOW)) is not None:
+        order.append(waiting.number)
+        backlog.pop(waiting)
+
+    assert order == [2, 3, 1]
+    assert backlog.peek(NOW) is None

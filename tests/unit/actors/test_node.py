@@ -10,6 +10,7 @@ from taskmaster.actors.journal import Refused
 from taskmaster.actors.messages import CommandDone
 from taskmaster.actors.node import Node
 from taskmaster.actors.supervisor import Crashed, GaveUp, Restarted
+from taskmaster.delivery.sender import Outbound
 from taskmaster.events.log import NotStored, Unknown
 from taskmaster.events.types import (
     DAY,
@@ -26,7 +27,7 @@ from taskmaster.events.types import (
 )
 from taskmaster.model.control import CloseGate, DrainGate, PauseGate, ResumeGate
 from taskmaster.model.rejected import Rejected
-from taskmaster.model.retry import Responded, Unanswered
+from taskmaster.model.retry import Answer, Responded, Unanswered
 from taskmaster.model.submission import SubmitTask
 from taskmaster.model.task import CancelTask, RescheduleTask, RunTask, TaskCommand, cancel_answer
 from taskmaster.supervision import tell
@@ -761,3 +762,27 @@ def test_the_tree_shows_the_node_and_each_gate_with_work() -> None:
         "gates/gate/tasks",
         "gates/gate/gate",
     ]
+
+
+def test_a_task_that_always_fails_keeps_no_gate_from_recovering() -> None:
+    """Semantics 4.3: a probe uses up no attempt, so the most urgent would be tried for ever."""
+    world = World()
+    poison: list[TaskId] = []
+
+    def answer(outbound: Outbound) -> Answer:
+        bad = dict(outbound.headers)["TaskMaster-Task"] in poison
+        return Responded(500 if bad or len(world.endpoint.sent) <= 5 else 200, 1)
+
+    world.endpoint.answer = answer
+
+    async def main(node: Node) -> None:
+        await open_gate(node, settings(concurrency=1))
+        again = Retry(jitter="none", min_backoff_ns=SECOND // 10, max_backoff_ns=SECOND // 10)
+        poison.extend(await submit(node, priority=9, retry=again))
+        await submit(node, 20)
+        await asyncio.sleep(300)
+
+    world.live(main)
+
+    ended = [world.row(sent.task).state for sent in world.endpoint.sent]
+    assert ended.count("succeeded") >= 20
