@@ -7,7 +7,7 @@ import sys
 import time
 import traceback
 
-from tests.simulation.watched import run_watched
+from tests.simulation.scenario import run_seed
 
 EVERY_S = 2
 
@@ -18,7 +18,7 @@ def main(first: int, last: int) -> int:
     began = shown = time.monotonic()
     for seed in range(first, last + 1):
         try:
-            run_watched(seed)
+            run_seed(seed)
         except Exception:
             traceback.print_exc(limit=-3)
             print(f"\nseed {seed} failed; repeat: python -m tests.simulation {seed} {seed}")

@@ -10,16 +10,19 @@ import pytest
 from msgspec import Struct
 
 from taskmaster.actors import gate as gate_module
+from taskmaster.actors import gates as gates_module
 from taskmaster.actors import intake as intake_module
 from taskmaster.actors import pacer as pacer_module
 from taskmaster.actors import task as task_module
 from taskmaster.actors.intake import Accepted, SubmitAnswer, Wish
 from taskmaster.actors.journal import Entry
 from taskmaster.actors.task import TaskActor
+from taskmaster.actors.timer import Timer
 from taskmaster.events.types import Cause, Mono, Position, TaskId, TaskSubmitted
 from taskmaster.model.limits import Spacing
+from taskmaster.model.retry import Answer
 from tests.simulation.checks import Broken
-from tests.simulation.watched import run_watched
+from tests.simulation.scenario import run_seed
 
 CHUNK = 50
 SEEDS = 500
@@ -30,7 +33,7 @@ MOST_SEEDS_TO_CATCH = 40
 def _run(first: int, last: int) -> None:
     for seed in range(first, last):
         try:
-            run_watched(seed)
+            run_seed(seed)
         except Exception as error:
             pytest.fail(f"seed {seed}: {error!r}; repeat: python -m tests.simulation {seed} {seed}")
 
@@ -86,6 +89,21 @@ def _no_memory(paces: tuple[Spacing, ...], tats: tuple[Mono, ...], now: Mono) ->
     return tuple(now for _ in paces)
 
 
+class CrashesOnAnAnswer(TaskActor):
+    """Supervision mends it: the attempt is recorded, the task tried again."""
+
+    def _settle(self, answer: Answer) -> None:
+        raise ValueError(f"a bug in {answer!r}")
+
+
+class RaisesInATimer(Timer):
+    """Nobody but the loop hears of it."""
+
+    def _fire(self) -> None:
+        super()._fire()
+        raise ValueError("a bug")
+
+
 class Mutant(Struct, frozen=True):
     """A part of the program, what is put in its place, and what must be said of it."""
 
@@ -109,6 +127,10 @@ MUTANTS = {
     "forgets its limit in a crash": Mutant(
         gate_module, "tats_after_crash", _no_memory, "starts within"
     ),
+    "crashes a task": Mutant(task_module, "TaskActor", CrashesOnAnAnswer, "crashed by Responded"),
+    "raises in a timer": Mutant(
+        gates_module, "Timer", RaisesInATimer, "Exception in callback RaisesInATimer._fire"
+    ),
 }
 
 
@@ -128,7 +150,7 @@ def test_a_broken_build_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) ->
 def _first_caught() -> tuple[int, str]:
     for seed in range(MOST_SEEDS_TO_CATCH):
         try:
-            run_watched(seed)
+            run_seed(seed)
         except Broken as broken:
             return seed, str(broken)
     pytest.fail(f"no seed below {MOST_SEEDS_TO_CATCH} catches it")

@@ -3,16 +3,20 @@
 The node, its actors and the SQLite store (in memory) are the real ones; simulated are the loop's
 time and interleaving, the latency and trouble of commits and reads, and the endpoint. A crash
 drops everything but the store, as `kill -9` does.
+
+What is found wrong is told to the world, which ends the life at once and raises it to whoever runs
+the seed: raised where it was found, it would be one more crash that supervision mends.
 """
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec import Struct
 
 from taskmaster.actors.node import Node, NodeSettings
+from taskmaster.actors.supervisor import Crashed, Incident
 from taskmaster.delivery.sender import Outbound
 from taskmaster.events.log import Append, BatchResult, NotStored, Reader, Unknown
 from taskmaster.events.sqlite import SQLiteStore
@@ -29,6 +33,7 @@ from taskmaster.events.types import (
 )
 from taskmaster.model.retry import Answer, Responded, Unanswered
 from taskmaster.supervision.simulated import SimulatedLoop
+from tests.simulation.checks import Broken
 
 EPOCH = 1_790_000_000 * SECOND
 
@@ -224,6 +229,7 @@ class World:
         self.crashes_at: list[int] = []
         self.acknowledged: set[TaskId] = set()
         self.checks: list[Any] = []
+        self.found: list[Broken] = []
         out_from = self.rng.randrange(0, 10) * SECOND
         self._outage = (out_from, out_from + self.faults.outage_ns)
 
@@ -236,20 +242,51 @@ class World:
         attempt = starts[-1].attempt if starts else 0
         self.sent.append(Sent(at_ns, gate, task, attempt))
         for check in self.checks:
-            check.sent(self, self.sent[-1], records)
+            self._check(check.sent, self.sent[-1], records)
 
     def committed(self, batch: Sequence[Append], result: BatchResult) -> None:
         for check in self.checks:
-            check.committed(self, batch, result)
+            self._check(check.committed, batch, result)
+
+    def _check(self, check: Callable[..., None], *seen: object) -> None:
+        try:
+            check(self, *seen)
+        except Broken as broken:
+            self.break_off(broken)
+
+    def break_off(self, broken: Broken) -> None:
+        """End this life: what comes after a broken promise tells nothing."""
+        self.found.append(broken)
+        asyncio.get_running_loop().stop()
+
+    def _heard(self, incident: Incident) -> None:
+        """No fault of a seed makes an actor crash: where one does, it has met a bug."""
+        if isinstance(incident, Crashed):
+            what = f"{incident.path} crashed by {incident.message}: {incident.error!r}"
+            broken = Broken(what)
+            broken.__cause__ = incident.error
+            self.break_off(broken)
+
+    def _unheard(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Raised by a timer or a coroutine of nobody, which the loop would log."""
+        broken = Broken(str(context["message"]))
+        broken.__cause__ = context.get("exception")
+        self.found.append(broken)
+        loop.stop()
 
     # --- lives --------------------------------------------------------------------------------
 
     def live(self, script: Any, *, until_ns: int | None = None) -> bool:
-        """Run a node on the store while `script(node)` runs; False when it crashed on the way."""
+        """Run a node on the store while `script(node)` runs; False when it crashed on the way.
+
+        Raises:
+            Broken: what a check found, or how an actor crashed, at whatever step.
+        """
         self.lives += 1
         loop = SimulatedLoop(self.rng.getrandbits(32))
         loop.now_ns = self.now_ns
         asyncio.set_event_loop(loop)
+        loop.set_exception_handler(self._unheard)
         died: list[str] = []
 
         def die(why: str) -> None:
@@ -264,6 +301,9 @@ class World:
             loop.run_forever()
         finally:
             self.now_ns = loop.now_ns
+        if self.found:
+            _abandon(loop)
+            raise self.found[0]
         if died:
             self.crashes_at.append(self.now_ns)
             _abandon(loop)
@@ -299,6 +339,7 @@ class World:
             ids=self.ids,
             sender=SimulatedEndpoint(self, loop),
             fatal=die,
+            incident=self._heard,
         )
         self.clock = clock
         await node.start()
