@@ -36,7 +36,9 @@ from tests.differential.scenarios import (
 T = TypeVar("T")
 HOUR_S = 3600
 REFUSED_AFTER_MS = 10  # who refuses is killed after it; no other child is given so little
-WINDOW_MS = 2100  # P = 1 s: OTP reckons in whole seconds, so that 2 s later is surely outside
+TIMED_S = 2  # the period where time passes
+WITHIN_MS = 1200  # leaves OTP 0.8 s for what it does meanwhile
+BEYOND_MS = 3100  # OTP reckons in whole seconds: surely outside only from a second later on
 # A word that is there more often comes more often.
 STRATEGIES: tuple[Strategy, ...] = (
     "one_for_one",
@@ -94,8 +96,6 @@ class _Scribe:
     def __init__(self, seed: int) -> None:
         self._seed = seed
         self._random = random.Random(seed).random
-        self._waits = 2 if self._chance(0.02) else 0  # real seconds for OTP
-        self._period_s = 1 if self._waits else HOUR_S
         self._supervisors: dict[str, Tree] = {}
         self._names: dict[str, Kid] = {}
         self._dynamic: dict[str, list[str]] = {}
@@ -104,6 +104,8 @@ class _Scribe:
         self._plans: dict[str, list[StartResult]] = {}
 
     def write(self) -> Scenario:
+        if self._chance(0.05):
+            return self._timed()
         tree = self._tree(depth=0)
         self._enter("root", tree)
         initial = list(self._names)
@@ -116,6 +118,16 @@ class _Scribe:
             first, *later = self._plans.get(name, ["ok"])
             self._plans[name] = [first, *(one for one in later if one != "ignore")]
         return Scenario(self._seed, tree, self._plans, ops)
+
+    def _timed(self) -> Scenario:
+        """Crashes, some of them before the period: real seconds for OTP, hence few."""
+        kids = (Kid("a"), Kid("b"))
+        tree = Tree(self._one(STRATEGIES[:-1]), self._whole(1, 3), TIMED_S, "never", kids)
+        ops: list[Op] = [Crash(self._one("ab"), "boom") for _ in range(self._whole(3, 6))]
+        # One of each: two within would be neither within nor beyond.
+        ops.insert(self._whole(1, len(ops) - 1), Wait(WITHIN_MS))
+        ops.insert(self._whole(1, len(ops) - 1), Wait(BEYOND_MS))
+        return Scenario(self._seed, tree, {}, tuple(ops))
 
     # --- chance ---------------------------------------------------------------------------------
 
@@ -141,7 +153,7 @@ class _Scribe:
         if len(kids) > 1 and self._chance(0.015):
             kids[-1] = self._kid(kids[0].id, auto, depth)  # refused: there twice
         intensity = self._one((0, 1, 1, 2, 2, 3, 4, 6))
-        return Tree(strategy, intensity, self._period_s, auto, tuple(kids))
+        return Tree(strategy, intensity, HOUR_S, auto, tuple(kids))
 
     def _kid(self, kid_id: str, auto: AutoShutdown, depth: int) -> Kid:
         restart: Restart = self._one(("permanent", "permanent", "transient", "temporary"))
@@ -179,9 +191,6 @@ class _Scribe:
     # --- operations -----------------------------------------------------------------------------
 
     def _op(self) -> Op:
-        if self._waits and self._chance(0.3):
-            self._waits -= 1
-            return Wait(WINDOW_MS)
         name = self._one(tuple(self._supervisors))
         if self._dynamic.get(name) == [] or self._chance(0.3):
             return self._request(name)

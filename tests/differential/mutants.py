@@ -37,4 +37,38 @@ class RestForOneRestartsAll(Machine):
         return super()._group(child)
 
 
-MUTANTS = (OneRestartTooMany, StopsInStartOrder, RestartsAfterShutdown, RestForOneRestartsAll)
+class TriesAgainForNothing(Machine):
+    """A restart that failed is tried again without being counted."""
+
+    def _restart(self, child: Kept) -> Steps:
+        again = self._restart_now if child.is_restarting else super()._restart
+        yield from again(child)
+
+
+class HasNoSignificantChildren(Machine):
+    def _is_to_shut_down(self, ended: Kept) -> bool:
+        return False
+
+
+class ForgetsTooLate(Machine):
+    """What lies a little before the period counts as well."""
+
+    def __init__(self, flags: Flags, children: Sequence[ChildSpec]) -> None:
+        super().__init__(replace(flags, period_ns=flags.period_ns * 2), children)
+
+
+class ForgetsTooSoon(Machine):
+    def __init__(self, flags: Flags, children: Sequence[ChildSpec]) -> None:
+        super().__init__(replace(flags, period_ns=flags.period_ns // 2), children)
+
+
+MUTANTS = (
+    OneRestartTooMany,
+    StopsInStartOrder,
+    RestartsAfterShutdown,
+    RestForOneRestartsAll,
+    TriesAgainForNothing,
+    HasNoSignificantChildren,
+    ForgetsTooLate,
+    ForgetsTooSoon,
+)
