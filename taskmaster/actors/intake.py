@@ -221,6 +221,8 @@ class Intake:
         brief = self._book.get(rules.gate)
         if brief is None:
             return Rejected("not_found", "gate", "there is no such gate", "create it first")
+        if brief.closed:
+            return Rejected("closed", "gate", f"gate {rules.gate} is closed", "resume it first")
         decided = decide_creation(name, rules, cause, self._ports.clock.wall(), start_at)
         if isinstance(decided, Rejected):
             return decided

@@ -5,9 +5,9 @@ shown in three places: the OpenAPI document, the docs page, and as the remedy of
 not fit ("give ..."). Ranges are the model's.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-from msgspec import UNSET, Meta, Struct, UnsetType, field
+from msgspec import UNSET, Meta, Struct, UnsetType, defstruct, field
 
 Duration = Annotated[
     int | float | str,
@@ -132,6 +132,30 @@ class SeriesIn(RequestIn, frozen=True, kw_only=True, forbid_unknown_fields=True)
         Duration | None, Meta(description="how long after its due time a run is still sent")
     ] = None
     reason: Reason = ""
+
+
+def _patched(hint: Any) -> Any:
+    """The same field where it may be left out, or be null."""
+    base, *metas = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+    return Annotated[base | UnsetType | None, *metas]
+
+
+SeriesPatch = defstruct(
+    "SeriesPatch",
+    [
+        (name, _patched(hint), UNSET)
+        for name, hint in get_type_hints(SeriesIn, include_extras=True).items()
+        if name not in ("start_at", "reason")
+    ]
+    + [("reason", Reason, "")],
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    namespace={
+        "__doc__": "Other rules of a series, from its next run on. What is left out stays, null is"
+        " the default; `retry`, `headers` and `labels` are replaced as a whole."
+    },
+)
 
 
 class PreviewIn(Struct, frozen=True, forbid_unknown_fields=True):

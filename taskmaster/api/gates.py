@@ -13,6 +13,7 @@ from taskmaster.api.answers import GateOut, Page, WaitOut
 from taskmaster.api.bodies import GateIn, PauseIn, ReasonIn
 from taskmaster.api.context import Api, JsonResponse, cause, within
 from taskmaster.api.encoding import adaptive_out, counts_out, instant_out, limits_out, recovery_out
+from taskmaster.api.etags import etag, is_known, refuse_unless_matched
 from taskmaster.api.gate_settings import DEFAULTS, in_body_terms, settings_of
 from taskmaster.api.operations import (
     IF_MATCH,
@@ -100,11 +101,9 @@ async def read(api: Api, request: Request) -> Response:
     """One gate, with its version as ETag."""
     parameters(request)
     view = await gate_view(api, gate_name(request))
-    etag = _etag(view.row)
-    wanted = request.headers.get("if-none-match")
-    if wanted is not None and (wanted.strip() == "*" or etag in _etags(wanted)):
-        return Response(status_code=304, headers={"ETag": etag})
-    return JsonResponse(gate_out(api, view), 200, {"ETag": etag})
+    if is_known(request, view.row.version):
+        return Response(status_code=304, headers={"ETag": etag(view.row.version)})
+    return JsonResponse(gate_out(api, view), 200, {"ETag": etag(view.row.version)})
 
 
 async def gate_view(api: Api, gate: GateName) -> GateView:
@@ -159,11 +158,11 @@ async def put(api: Api, request: Request) -> Response:
     stated = accepted(settings_of(body))
     async with api.gate_lock(gate):
         row = await _row(api, gate)
-        _refuse_unless_matched(request, row)
+        refuse_unless_matched(request, "gate", row and row.version)
         because = cause(request, "SetGate", body.reason)
         command = SetGate(stated.settings, because)
         view = await _commanded(api, gate, command, has_short=stated.has_short)
-    headers = {"ETag": _etag(view.row)}
+    headers = {"ETag": etag(view.row.version)}
     if row is None:
         headers["Location"] = f"/v1/gates/{gate}"
     return JsonResponse(gate_out(api, view), 201 if row is None else 200, headers)
@@ -175,14 +174,14 @@ async def patch(api: Api, request: Request) -> Response:
     body = await _gate.read(request)
     async with api.gate_lock(gate):
         row = await _row(api, gate)
-        _refuse_unless_matched(request, row)
+        refuse_unless_matched(request, "gate", row and row.version)
         stated = accepted(settings_of(body, row.settings if row else DEFAULTS))
         if row is None:
             await gate_view(api, gate)  # there is none: say so
         because = cause(request, "SetGate", body.reason)
         command = SetGate(stated.settings, because)
         view = await _commanded(api, gate, command, has_short=stated.has_short)
-    return JsonResponse(gate_out(api, view), 200, {"ETag": _etag(view.row)})
+    return JsonResponse(gate_out(api, view), 200, {"ETag": etag(view.row.version)})
 
 
 async def _row(api: Api, gate: GateName) -> GateRow | None:
@@ -200,38 +199,6 @@ async def _commanded(
         answer = in_body_terms(answer, has_short=has_short)
     raise_if_no(answer)
     return await gate_view(api, gate)
-
-
-def _etag(row: GateRow) -> str:
-    return f'"{row.version}"'
-
-
-def _etags(header: str) -> list[str]:
-    """The tags of a list; a weak one is as good, for a version says all."""
-    return [one.strip().removeprefix("W/") for one in header.split(",")]
-
-
-def _refuse_unless_matched(request: Request, row: GateRow | None) -> None:
-    """RFC 9110, section 13.1: If-Match and If-None-Match against the present version."""
-    wanted, unwanted = request.headers.get("if-match"), request.headers.get("if-none-match")
-    present = None if row is None else _etag(row)
-    if wanted is not None:
-        is_matched = present is not None and (wanted.strip() == "*" or present in _etags(wanted))
-        if not is_matched:
-            there = f"the gate's ETag is {present}" if present else "there is no such gate"
-            raise stop(
-                "precondition_failed",
-                f"{there}, If-Match names {wanted[:60]!a}",
-                remedy="read the gate again",
-            )
-    if unwanted is None or present is None:
-        return
-    if unwanted.strip() == "*" or present in _etags(unwanted):
-        raise stop(
-            "precondition_failed",
-            f"there is a gate with the ETag {present}",
-            remedy="leave out If-None-Match to change it",
-        )
 
 
 # --- commands ---------------------------------------------------------------------------------
@@ -277,9 +244,10 @@ async def _command(api: Api, request: Request, command: GateCommand) -> Response
     gate = gate_name(request)
     async with api.gate_lock(gate):
         if request.headers.get("if-match") is not None:
-            _refuse_unless_matched(request, await _row(api, gate))
+            row = await _row(api, gate)
+            refuse_unless_matched(request, "gate", row and row.version)
         view = await _commanded(api, gate, command)
-    return JsonResponse(gate_out(api, view), 200, {"ETag": _etag(view.row)})
+    return JsonResponse(gate_out(api, view), 200, {"ETag": etag(view.row.version)})
 
 
 # --- the table --------------------------------------------------------------------------------

@@ -5,11 +5,15 @@ instant of its own, so that the same JSON always makes the same rules.
 """
 
 import asyncio
+from base64 import b64encode
+from collections.abc import Mapping
 
+from msgspec import convert, to_builtins
 from msgspec.structs import replace
 
 from taskmaster.api.answers import RunOut
 from taskmaster.api.bodies import PreviewIn, SeriesIn
+from taskmaster.api.encoding import retry_out
 from taskmaster.api.submissions import duration, request_of, retry_of
 from taskmaster.delivery.egress import Egress
 from taskmaster.delivery.headers import rfc3339
@@ -26,7 +30,8 @@ from taskmaster.events.types import (
 )
 from taskmaster.model.recurrence import local_text, nominals, refuse_schedule
 from taskmaster.model.rejected import Rejected, invalid
-from taskmaster.model.submission import DEFAULT_RETRY, SubmitTask, decide_submission
+from taskmaster.model.submission import DEFAULT_RETRY, HORIZON_NS, SubmitTask, decide_submission
+from taskmaster.units import format_duration
 
 UTC = "UTC"
 RUNS_A_TURN = 25
@@ -52,6 +57,48 @@ def rules_of(body: SeriesIn, egress: Egress, now: Wall) -> SeriesRules | Rejecte
         catch_up_limit=body.catch_up_limit,
         stop_on_failure=body.stop_on_failure,
     )
+
+
+def patched(rules: SeriesRules, patch: Mapping[str, object]) -> SeriesIn | Rejected:
+    """The body of a series with these rules, but for the fields of `patch`; None is a default."""
+    request, template = rules.template.request, rules.template
+    fields: dict[str, object] = {
+        "gate": rules.gate,
+        "url": request.url,
+        "method": request.method,
+        "headers": dict(request.headers),
+        "body_base64": b64encode(request.body).decode(),
+        "timeout": format_duration(template.timeout_ns),
+        "retry": to_builtins(retry_out(template.retry)),
+        "idempotent": template.idempotent,
+        "priority": template.priority,
+        "fair_key": template.fair_key or None,
+        "order_key": template.order_key or None,
+        "labels": dict(template.labels),
+        "catch_up": rules.catch_up,
+        "catch_up_limit": rules.catch_up_limit,
+        "stop_on_failure": rules.stop_on_failure,
+    }
+    if template.expires_at is not None:
+        fields["expires_after"] = format_duration(template.expires_at)
+    if "body" in patch:
+        del fields["body_base64"]
+    when = {name for name in ("every", "after", "cron") if patch.get(name) is not None}
+    match rules.schedule:
+        case _ if when - {"cron"}:
+            pass
+        case Cron(expression=expression, time_zone=time_zone):
+            fields |= {"cron": expression, "time_zone": time_zone}
+        case _ if when:
+            pass
+        case Every(period_ns=period_ns):
+            fields["every"] = format_duration(period_ns)
+        case After(period_ns=period_ns):
+            fields["after"] = format_duration(period_ns)
+    fields |= patch
+    if fields["url"] is None:
+        return invalid("url", "url is null", "give the endpoint, or leave it out")
+    return convert({name: given for name, given in fields.items() if given is not None}, SeriesIn)
 
 
 def schedule_of(body: SeriesIn | PreviewIn) -> Schedule | Rejected:
@@ -95,6 +142,9 @@ def _template(body: SeriesIn, egress: Egress, now: Wall) -> TaskSubmitted | Reje
         expires_after_ns = duration("expires_after", body.expires_after)
         if isinstance(expires_after_ns, Rejected):
             return expires_after_ns
+        if not 0 < expires_after_ns <= HORIZON_NS:
+            message = "expires_after must be above 0, at most 10 years"
+            return invalid("expires_after", message, 'give a duration, such as "1h"')
     expires_at = None if body.expires_after is None else Wall(now + expires_after_ns)
     wish = SubmitTask(
         gate,
@@ -111,8 +161,6 @@ def _template(body: SeriesIn, egress: Egress, now: Wall) -> TaskSubmitted | Reje
     )
     decided = decide_submission(wish, BY_RULE, now)
     if isinstance(decided, Rejected):
-        if decided.field == "expires_at":
-            return invalid("expires_after", "expires_after must be above 0", "give a duration")
         return decided
     return replace(
         decided,
@@ -138,4 +186,14 @@ async def next_runs(
             break
         runs += more
         await asyncio.sleep(0)
-    return tuple(RunOut(rfc3339(at), local_text(at, zone)) for at in runs)
+    return tuple(RunOut(rfc3339(at), local_text(_shown(schedule, at), zone)) for at in runs)
+
+
+def _shown(schedule: Schedule, at: Wall) -> Wall:
+    """To the second, as a clock shows it: a series of whole seconds has the fraction of the
+    instant at which it was created, which nobody chose. The nominal time itself is exact."""
+    match schedule:
+        case Every(period_ns=period_ns) | After(period_ns=period_ns) if period_ns % SECOND:
+            return at
+        case _:
+            return Wall(at - at % SECOND)

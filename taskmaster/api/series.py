@@ -6,18 +6,28 @@ Rules of residence: routes and their table; what the JSON means is `schedules.py
 import asyncio
 from collections.abc import Callable
 
+from msgspec import UNSET
 from starlette.requests import Request
 from starlette.responses import Response
 
 from taskmaster.api.answers import Page, RunsOut, SeriesOut
-from taskmaster.api.bodies import PreviewIn, ReasonIn, SeriesIn
+from taskmaster.api.bodies import PreviewIn, ReasonIn, SeriesIn, SeriesPatch
 from taskmaster.api.context import Api, JsonResponse, cause, within
 from taskmaster.api.encoding import instant_out, schedule_out
-from taskmaster.api.operations import PAGING, Answering, Operation, Parameter, Reply
+from taskmaster.api.etags import etag, is_known, refuse_unless_matched
+from taskmaster.api.operations import (
+    IF_MATCH,
+    IF_NONE_MATCH,
+    PAGING,
+    Answering,
+    Operation,
+    Parameter,
+    Reply,
+)
 from taskmaster.api.paging import LIMIT, MAX_LIMIT
 from taskmaster.api.problems import accepted, raise_if_no, stop
 from taskmaster.api.reading import BodyReader, parameters, whole_number
-from taskmaster.api.schedules import next_runs, rules_of, schedule_of, zone_of
+from taskmaster.api.schedules import next_runs, patched, rules_of, schedule_of, zone_of
 from taskmaster.api.submissions import instant
 from taskmaster.events.log import SeriesRow
 from taskmaster.events.types import (
@@ -34,6 +44,7 @@ from taskmaster.model.control import SetGate
 from taskmaster.model.recurrence import PREVIEW_MAX, explain
 from taskmaster.model.rejected import Rejected, invalid
 from taskmaster.model.series import (
+    ChangeSeries,
     EndSeries,
     PauseSeries,
     ResumeSeries,
@@ -47,6 +58,7 @@ RUNS = 10
 AT_ONCE = 32
 STREAM_PAGE = 1_000
 _series = BodyReader(SeriesIn)
+_patch = BodyReader(SeriesPatch)
 _preview = BodyReader(PreviewIn)
 _reason = BodyReader(ReasonIn)
 
@@ -130,7 +142,11 @@ async def row_of(api: Api, name: SeriesName) -> SeriesRow:
 async def read(api: Api, request: Request) -> Response:
     """One series."""
     parameters(request)
-    return JsonResponse(await shown(api, await row_of(api, series_name(request))))
+    series = await shown(api, await row_of(api, series_name(request)))
+    version = Version(series.version)
+    if is_known(request, version):
+        return Response(status_code=304, headers={"ETag": etag(version)})
+    return tagged(series)
 
 
 async def list_series(api: Api, request: Request) -> Response:
@@ -169,9 +185,10 @@ async def put(api: Api, request: Request) -> Response:
         if not _is_taken(answer):
             raise_if_no(answer, in_body=True)
             created = await shown(api, await row_of(api, name))
-            return JsonResponse(created, 201, {"Location": f"/v1/series/{name}"})
+            headers = {"Location": f"/v1/series/{name}", "ETag": etag(Version(created.version))}
+            return JsonResponse(created, 201, headers)
     await _refuse_unless_same(api, name, rules)
-    return JsonResponse(await shown(api, await row_of(api, name)))
+    return tagged(await shown(api, await row_of(api, name)))
 
 
 def _is_taken(answer: Series | Rejected) -> bool:
@@ -190,10 +207,37 @@ async def _refuse_unless_same(api: Api, name: SeriesName, rules: SeriesRules) ->
     if present.ended:
         what, remedy = "that has ended", "choose another name"
     elif present.rules != rules:
-        what, remedy = "with other rules", "end it and create another one, or choose another name"
+        what, remedy = "with other rules", "change it with PATCH, or choose another name"
     else:
         return
     raise stop("conflict", f"there is a series {name} {what}", pointer="/series", remedy=remedy)
+
+
+# --- changing ---------------------------------------------------------------------------------
+
+
+async def patch(api: Api, request: Request) -> Response:
+    """Give a series other rules, from its next run on."""
+    api.refuse_while_stopping()
+    name = series_name(request)
+    body = await _patch.read(request)
+    row = await row_of(api, name)
+    async with api.gate_lock(row.gate):
+        present = await folded(api, name)
+        refuse_unless_matched(request, "series", present.version)
+        given = {field: getattr(body, field) for field in body.__struct_fields__}
+        reason = str(given.pop("reason"))
+        stated = {field: value for field, value in given.items() if value is not UNSET}
+        wanted = accepted(patched(present.rules, stated))
+        rules = accepted(rules_of(wanted, api.egress, api.now()))
+        command = ChangeSeries(rules, cause(request, "ChangeSeries", reason))
+        raise_if_no(await within(api.node.intake.series_command(name, command)), in_body=True)
+        return tagged(await shown(api, await row_of(api, name)))
+
+
+def tagged(series: SeriesOut) -> Response:
+    """A series with its version as ETag."""
+    return JsonResponse(series, 200, {"ETag": etag(Version(series.version))})
 
 
 # --- commands ---------------------------------------------------------------------------------
@@ -208,7 +252,7 @@ def _commanding(name: str, command: Callable[[Cause], SeriesCommand]) -> Answeri
         body = await _reason.read(request, optional=True)
         because = cause(request, name, body.reason)
         raise_if_no(await within(api.node.intake.series_command(series, command(because))))
-        return JsonResponse(await shown(api, await row_of(api, series)))
+        return tagged(await shown(api, await row_of(api, series)))
 
     return answer
 
@@ -313,7 +357,7 @@ OPERATIONS = (
             Reply(201, SeriesOut, "It is new."),
             Reply(200, SeriesOut, "It was there with the same rules."),
         ),
-        codes=("conflict",),
+        codes=("conflict", "closed"),
     ),
     Operation(
         method="GET",
@@ -322,7 +366,24 @@ OPERATIONS = (
         name="read_series",
         about="A series and its open task.",
         tag="series",
-        replies=(Reply(200, SeriesOut, "The series."),),
+        parameters=(IF_NONE_MATCH,),
+        replies=(
+            Reply(200, SeriesOut, "The series."),
+            Reply(304, None, "It is as you know it."),
+        ),
         codes=("not_found",),
+    ),
+    Operation(
+        method="PATCH",
+        path="/v1/series/{name}",
+        answer=patch,
+        name="patch_series",
+        about="Give a series other rules from its next run on: what is left out stays, null is the"
+        " default. Its open task stays as it is.",
+        tag="series",
+        body=SeriesPatch,
+        parameters=(IF_MATCH,),
+        replies=(Reply(200, SeriesOut, "The series after it."),),
+        codes=("not_found", "conflict", "precondition_failed"),
     ),
 )

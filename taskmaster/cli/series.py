@@ -89,6 +89,57 @@ def create(  # noqa: PLR0913 one flag each
     _change((name,), lambda one: calls.set_series(one, rules), view)
 
 
+@app.command(name="set")
+def set_series(  # noqa: PLR0913 one flag each
+    name: Name,
+    /,
+    *,
+    url: str | None = None,
+    schedule: Schedule = SCHEDULED,
+    after: Annotated[str | None, Parameter(group=SCHEDULE)] = None,
+    catch_up: Annotated[Literal["one", "none", "all"] | None, Parameter(group=SCHEDULE)] = None,
+    catch_up_limit: Annotated[int | None, Parameter(group=SCHEDULE)] = None,
+    stop_on_failure: Annotated[bool | None, Parameter(group=SCHEDULE)] = None,
+    sending: Sending = SENDING,
+    if_version: int | None = None,
+    reason: str = "",
+    view: View = VIEW,
+) -> None:
+    """Give a series other rules, from its next run on. Its open task stays as it is.
+
+    What is left out stays; headers, labels and the rules of trying again are set as a whole.
+
+    Args:
+        name: Which series.
+        url: What each run calls.
+        after: This long after the end of the run before, as 15m.
+        catch_up: What becomes of runs that were missed.
+        catch_up_limit: How many runs --catch-up all makes up for at most.
+        stop_on_failure: End the series when a run does not succeed.
+        if_version: Only if the series stands at this version; otherwise exit 4.
+        reason: Why, for the log.
+    """
+    from taskmaster.cli.exits import UsageError
+    from taskmaster.client import calls
+
+    rules = values.given(
+        url=url,
+        every=schedule.every,
+        after=after,
+        cron=schedule.cron,
+        time_zone=schedule.time_zone,
+        catch_up=catch_up,
+        catch_up_limit=catch_up_limit,
+        stop_on_failure=stop_on_failure,
+        **sending.fields(),
+    )
+    if not rules:
+        raise UsageError("nothing to set is given", remedy="give --every, --url or another rule")
+    if reason:
+        rules["reason"] = reason
+    _change((name,), lambda one: calls.change_series(one, rules, version=if_version), view)
+
+
 @app.command(name="list")
 def list_series(
     *,

@@ -33,6 +33,7 @@ from taskmaster.client.shapes import (
     Purged,
     Runs,
     Series,
+    SeriesChange,
     SeriesRules,
     ServerVersion,
     Submission,
@@ -272,6 +273,12 @@ class AsyncClient:
     async def set_series(self, name: str, rules: SeriesRules | Fields) -> Series:
         """Create a series; the same again is no change."""
         return await self.send(calls.set_series(name, rules))
+
+    async def change_series(
+        self, name: str, rules: SeriesChange | Fields, *, version: int | None = None
+    ) -> Series:
+        """Change the rules that are given, from the next run on."""
+        return await self.send(calls.change_series(name, rules, version=version))
 
     def all_series(self) -> AsyncIterator[Series]:
         """All series, by name, page by page."""

@@ -27,6 +27,7 @@ from taskmaster.client.shapes import (
     Purged,
     Runs,
     Series,
+    SeriesChange,
     SeriesRules,
     ServerVersion,
     Submission,
@@ -220,6 +221,14 @@ def why_gate(name: str) -> Call[GateWhy]:
 def set_series(name: str, rules: SeriesRules | Fields) -> Call[Series]:
     """Create a series; the same again is no change, another under the name is a conflict."""
     return _change("PUT", _series(name), _read(Series), rules, None)
+
+
+def change_series(
+    name: str, rules: SeriesChange | Fields, *, version: int | None = None
+) -> Call[Series]:
+    """Change the rules that are given, from the next run on; with `version`, only if the series
+    stands there."""
+    return _change("PATCH", _series(name), _read(Series), rules, version)
 
 
 def list_series(*, limit: int | None = None, page_token: str = "") -> Call[Page[Series]]:

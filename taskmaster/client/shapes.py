@@ -342,6 +342,33 @@ class SeriesRules(Struct, frozen=True, omit_defaults=True):
     labels: dict[str, str] | None = None
 
 
+class SeriesChange(Struct, frozen=True, omit_defaults=True):
+    """Other rules of a series; what is left out stays. One of `every`, `after` and `cron` takes
+    the place of the schedule before it."""
+
+    url: str | None = None
+    every: Duration | None = None
+    after: Duration | None = None
+    cron: str | None = None
+    time_zone: str | None = None
+    catch_up: Literal["one", "none", "all"] | None = None
+    catch_up_limit: int | None = None
+    stop_on_failure: bool | None = None
+    expires_after: Duration | None = None
+    reason: str | None = None
+    method: str | None = None
+    headers: dict[str, str] | None = None
+    body: str | None = None
+    body_base64: str | None = None
+    timeout: Duration | None = None
+    retry: RetryRules | None = None
+    idempotent: bool | None = None
+    priority: int | None = None
+    fair_key: str | None = None
+    order_key: str | None = None
+    labels: dict[str, str] | None = None
+
+
 class Schedule(Struct, frozen=True):
     """When a series runs; `explain` says it in words."""
 

@@ -32,6 +32,7 @@ from taskmaster.client.shapes import (
     Purged,
     Runs,
     Series,
+    SeriesChange,
     SeriesRules,
     ServerVersion,
     Submission,
@@ -259,6 +260,12 @@ class Client:
     def set_series(self, name: str, rules: SeriesRules | Fields) -> Series:
         """Create a series; the same again is no change."""
         return self.send(calls.set_series(name, rules))
+
+    def change_series(
+        self, name: str, rules: SeriesChange | Fields, *, version: int | None = None
+    ) -> Series:
+        """Change the rules that are given, from the next run on."""
+        return self.send(calls.change_series(name, rules, version=version))
 
     def all_series(self) -> Iterator[Series]:
         """All series, by name, page by page."""

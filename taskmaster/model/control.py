@@ -30,11 +30,13 @@ from taskmaster.events.types import (
 from taskmaster.model.gate import KEPT_SECONDS, Gate
 from taskmaster.model.recovery import ramp_after_raise, ramp_after_stop
 from taskmaster.model.rejected import Rejected, invalid
+from taskmaster.model.submission import LATEST
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,254}")
 MAX_CONCURRENCY = 100_000
 MAX_RATE_PER_S = 1_000_000
 MAX_RATES = 8
+MAX_BACKLOG = 1_000_000_000
 
 
 class SetGate(Struct, frozen=True):
@@ -94,6 +96,9 @@ def decide(
                 return _closed("pause")
             if until is not None and until <= wall:
                 return invalid("until", "until lies in the past", "give an instant to come")
+            if until is not None and until > LATEST:
+                remedy = "leave it out to pause until someone resumes"
+                return invalid("until", "until lies after April 2262", remedy)
             return (GatePaused(at=at, cause=cause, mono=now, until=until),)
         case DrainGate():
             if gate.control == "closed":
@@ -172,8 +177,9 @@ def refuse_settings(settings: GateSettings) -> Rejected | None:
             return wrong
     if not 0 <= settings.aging_ns <= DAY:
         return invalid("aging", "aging must be 0 s to 1 day", "give a duration, such as 60s")
-    if settings.max_backlog < 0:
-        return invalid("max_backlog", "max_backlog must not be negative", "use 0 for no bound")
+    if not 0 <= settings.max_backlog <= MAX_BACKLOG:
+        message = f"max_backlog must be 0 to {MAX_BACKLOG} (it is {settings.max_backlog})"
+        return invalid("max_backlog", message, "use 0 for no bound")
     return _refuse_adaptive(settings) or _refuse_recovery(settings.recovery)
 
 

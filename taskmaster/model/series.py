@@ -45,6 +45,7 @@ from taskmaster.model.recurrence import (
     within_range,
 )
 from taskmaster.model.rejected import Rejected, invalid
+from taskmaster.model.submission import refuse_due
 
 CATCH_UP_LIMIT_MAX = 1_000
 SKIPPED_MAX = CATCH_UP_LIMIT_MAX + 1
@@ -131,6 +132,8 @@ def decide_creation(
         remedy = "use 1 to 255 letters, digits, dots, tildes, dashes and underscores"
         return invalid("series", f"{name[:40]!a} is no series name", remedy)
     wrong = refuse_rules(rules)
+    if wrong is None and start_at is not None:
+        wrong = refuse_due(start_at, now, "start_at")
     if wrong is not None:
         return wrong
     created = SeriesCreated(at=now, cause=cause, rules=rules)

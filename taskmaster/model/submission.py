@@ -31,6 +31,8 @@ MAX_URL_CHARS = 8 * 1024
 MAX_TIMEOUT_NS = HOUR
 MAX_ATTEMPTS = 1_000
 HORIZON_NS = 10 * 366 * DAY
+LATEST = Wall(2**63 - 1)
+"""In April 2262: an instant is 64 bits wide in the log and the index."""
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 LABEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}")
 
@@ -92,16 +94,27 @@ def _refuse_times(command: SubmitTask, now: Wall) -> Rejected | None:
     if not 0 <= command.delay_ns <= HORIZON_NS:
         return invalid("delay", "delay must be 0 to 10 years", 'give a duration, such as "15m"')
     due_at = command.due_at if command.due_at is not None else now + command.delay_ns
-    if not 0 <= due_at <= now + HORIZON_NS:
-        return invalid("due_at", "due_at lies more than 10 years ahead", "give an earlier time")
+    wrong = refuse_due(Wall(due_at), now)
+    if wrong is not None:
+        return wrong
     expires_at = command.expires_at
     if expires_at is not None and expires_at <= max(now, due_at):
         return invalid(
             "expires_at", "expires_at is not after now and due_at", "give a later time, or none"
         )
+    if expires_at is not None and expires_at > LATEST:
+        return invalid("expires_at", "expires_at lies after April 2262", "give none for no end")
     if not SECOND // 100 <= command.timeout_ns <= MAX_TIMEOUT_NS:
         return invalid("timeout", "timeout must be 10 ms to 1 h", 'give a duration, such as "30s"')
     return None
+
+
+def refuse_due(due_at: Wall, now: Wall, field: str = "due_at") -> Rejected | None:
+    """Whether a task may be due then."""
+    if 0 <= due_at <= now + HORIZON_NS:
+        return None
+    message = f"{field} lies before 1970 or more than 10 years ahead"
+    return invalid(field, message, "give a time within the next 10 years")
 
 
 def _refuse_request(command: SubmitTask) -> Rejected | None:

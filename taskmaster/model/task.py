@@ -37,6 +37,7 @@ from taskmaster.events.types import (
 )
 from taskmaster.model.rejected import Rejected, invalid
 from taskmaster.model.retry import Answer, Responded, Unanswered, Verdict, backoff_ns, classify
+from taskmaster.model.submission import refuse_due
 
 IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})
 StoredState = Literal[
@@ -388,6 +389,9 @@ def decide(task: Task, command: TaskCommand, now: Wall) -> tuple[TaskEvent, ...]
                 return (CancelRequested(at=now, cause=cause, gate=task.gate),)
             return ()
         case RescheduleTask(due_at=due_at, cause=cause):
+            wrong = refuse_due(due_at, now)
+            if wrong is not None:
+                return wrong
             expires_at = task.expires_at
             if expires_at is not None and due_at >= expires_at:
                 return invalid("due_at", "due_at is not before expires_at", "give an earlier time")

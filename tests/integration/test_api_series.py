@@ -192,3 +192,101 @@ async def test_a_series_that_is_not_there_is_not_found(server: Server, path: str
     status, document = await server.call("POST" if ":" in path else "GET", path)
 
     assert (status, document["type"]) == (404, "/docs/problems#not_found")
+
+
+# --- changing ---------------------------------------------------------------------------------
+
+
+async def test_a_series_gets_other_rules_from_its_next_run_on(server: Server) -> None:
+    retry = {"max_attempts": 7}
+    rules = {**NIGHTLY, "body": "x", "retry": retry, "labels": {"a": "b"}, "expires_after": "1h"}
+    created = await server.client.put("/v1/series/s", json=rules)
+
+    changed = await server.client.patch(
+        "/v1/series/s",
+        json={"every": "90m", "priority": 4, "labels": None, "reason": "less"},
+        headers={"If-Match": created.headers["etag"]},
+    )
+    again = await server.client.patch("/v1/series/s", json={"priority": 4})
+    same = await server.call(
+        "PUT",
+        "/v1/series/s",
+        {"url": URL, "body": "x", "retry": retry, "expires_after": "1h", "every": "90m",
+         "priority": 4},
+    )  # fmt: skip
+    _, log = await server.call("GET", "/v1/events?stream=series-s")
+
+    assert changed.status_code == 200
+    assert changed.json()["schedule"]["every"] == "1h30m"
+    assert changed.json()["open_task"] == created.json()["open_task"]
+    assert changed.json()["next_at"] == created.json()["next_at"]
+    assert (created.headers["etag"], changed.headers["etag"]) == ('"1"', '"2"')
+    assert again.headers["etag"] == '"2"'
+    assert same[0] == 200
+    assert [event["type"] for event in log["items"]] == ["SeriesCreated", "SeriesChanged"]
+    assert log["items"][1]["cause"]["reason"] == "less"
+
+
+async def test_a_change_of_a_series_that_has_moved_on_is_refused(server: Server) -> None:
+    await server.call("PUT", "/v1/series/s", NIGHTLY)
+    await server.call("PATCH", "/v1/series/s", {"priority": 1})
+    position = await server.position()
+
+    stale = await server.client.patch(
+        "/v1/series/s", json={"priority": 2}, headers={"If-Match": '"1"'}
+    )
+    known = await server.client.get("/v1/series/s", headers={"If-None-Match": '"2"'})
+
+    assert (stale.status_code, stale.json()["type"]) == (412, "/docs/problems#precondition_failed")
+    assert known.status_code == 304
+    assert await server.position() == position
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "pointer"),
+    [
+        ({"gate": "other"}, 409, "/gate"),
+        ({"every": "1ms"}, 422, "/every"),
+        ({"every": "1h", "cron": "* * * * *"}, 422, "/cron"),
+        ({"time_zone": "Nowhere/At_All"}, 422, "/time_zone"),
+        ({"url": None}, 422, "/url"),
+        ({"url": "ftp://localhost/"}, 422, "/url"),
+        ({"start_at": "2030-01-01T00:00:00Z"}, 422, "/start_at"),
+        ({"expires_after": "100000h"}, 422, "/expires_after"),
+    ],
+)
+async def test_a_change_that_cannot_be_leaves_the_series_as_it_is(
+    server: Server, change: dict[str, Any], status: int, pointer: str
+) -> None:
+    await server.call("PUT", "/v1/gates/other", {})
+    await server.call("PUT", "/v1/series/s", NIGHTLY)
+    position = await server.position()
+
+    refused = await server.call("PATCH", "/v1/series/s", change)
+
+    assert (refused[0], refused[1]["errors"][0]["pointer"]) == (status, pointer)
+    assert refused[1]["errors"][0]["remedy"]
+    assert await server.position() == position
+    assert (await server.call("PATCH", "/v1/series/none", {"priority": 1}))[0] == 404
+
+
+async def test_a_series_is_not_created_in_a_closed_gate(server: Server) -> None:
+    """Semantics 8.1: as submissions are."""
+    await server.call("PUT", "/v1/gates/g", {})
+    await server.call("POST", "/v1/gates/g:close")
+
+    status, document = await server.call("PUT", "/v1/series/s", {**NIGHTLY, "gate": "g"})
+
+    assert (status, document["type"]) == (503, "/docs/problems#closed")
+    assert (await server.call("GET", "/v1/series/s"))[0] == 404
+
+
+async def test_runs_of_whole_seconds_are_shown_to_the_second(server: Server) -> None:
+    await server.call("PUT", "/v1/series/whole", {"url": URL, "every": "15m"})
+
+    _, whole = await server.call("GET", "/v1/series/whole/next?count=3")
+    start = {"from": "2030-01-01T00:00:00Z", "count": 1}
+    _, half = await server.call("POST", "/v1/series:preview", {"every": "1.5s", **start})
+
+    assert [len(run["local"]) for run in whole["items"]] == [len("2030-01-01T00:00:00+00:00")] * 3
+    assert half["items"][0]["local"] == "2030-01-01T00:00:01.5+00:00"

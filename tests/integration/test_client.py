@@ -16,6 +16,7 @@ from taskmaster.client import (
     Limits,
     Rate,
     RetryRules,
+    SeriesChange,
     SeriesRules,
     Submission,
     TaskFilter,
@@ -65,6 +66,8 @@ def test_every_route_is_read_as_it_is_answered(server: ServerProcess) -> None:
 
         series = client.set_series("s", SeriesRules(NOWHERE, every="15m", catch_up="none"))
         assert series.schedule.every == "15m"
+        change = SeriesChange(every="30m", reason="less")
+        assert client.change_series("s", change, version=series.version).schedule.every == "30m"
         assert client.pause_series("s").state == "paused"
         assert client.resume_series("s").state == "active"
         assert len(client.next_runs("s", count=2).items) == 2

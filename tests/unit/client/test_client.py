@@ -93,8 +93,8 @@ def test_the_public_names_are_these() -> None:
     names = (
         "FINAL_STATES Answer AsyncClient Batch BatchItem Call Cancelled Client Entry Gate"
         " GateSettings GateWhy Limits Page Problem Purged Rate Recovery RetryRules Run Runs"
-        " Schedule Series SeriesRules ServerVersion Submission Submitted Task TaskFilter"
-        " UnauthorizedError Unit UnreachableError UnreadableAnswerError Why problem_of"
+        " Schedule Series SeriesChange SeriesRules ServerVersion Submission Submitted Task"
+        " TaskFilter UnauthorizedError Unit UnreachableError UnreadableAnswerError Why problem_of"
     )
 
     assert " ".join(taskmaster.client.__all__) == names

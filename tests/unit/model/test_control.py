@@ -110,7 +110,9 @@ def test_a_pause_has_an_end_that_lies_ahead() -> None:
     paused = GatePaused(at=NOW, mono=MONO, cause=CAUSE, until=Wall(NOW + 1))
 
     assert under("running").decided(PauseGate(CAUSE, Wall(NOW + 1))) == (paused,)
-    assert refused(under("running").decided(PauseGate(CAUSE, NOW))) == ("invalid_field", "until")
+    for until in (NOW, Wall(2**63)):
+        wish = PauseGate(CAUSE, until)
+        assert refused(under("running").decided(wish)) == ("invalid_field", "until")
 
 
 def test_a_quarantine_is_ended_by_a_release() -> None:
@@ -249,6 +251,7 @@ def test_these_settings_are_taken(chosen: GateSettings) -> None:
         (replace(settings(), aging_ns=-1), "aging"),
         (replace(settings(), aging_ns=DAY + 1), "aging"),
         (replace(settings(), max_backlog=-1), "max_backlog"),
+        (replace(settings(), max_backlog=10**9 + 1), "max_backlog"),
         (with_rules(trip_failures=0), "recovery.trip_failures"),
         (with_rules(trip_failures=1_001), "recovery.trip_failures"),
         (with_rules(trip_ratio=0.0), "recovery.trip_ratio"),

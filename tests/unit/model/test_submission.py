@@ -281,3 +281,20 @@ def test_a_fingerprint_does_not_run_fields_together(
 
     same = fair_key == order_key
     assert (fingerprint(one) == fingerprint(other)) is same
+
+
+@pytest.mark.parametrize(
+    ("field", "instant"),
+    [
+        ("due_at", 2**63),
+        ("due_at", NOW + 3_661 * DAY),
+        ("due_at", -1),
+        ("expires_at", 2**63),
+    ],
+)
+def test_an_instant_that_no_log_can_hold_is_refused(field: str, instant: int) -> None:
+    refused = decide_submission(replace(submission(), **{field: Wall(instant)}), CAUSE, NOW)
+
+    assert isinstance(refused, Rejected)
+    assert refused.field == field
+    assert refused.remedy

@@ -687,7 +687,8 @@ def test_a_task_that_waits_gets_another_due_time() -> None:
     moved = TaskRescheduled(at=NOW, cause=CAUSE, gate=NAME, due_at=wall(5))
     assert decide(task, RescheduleTask(wall(5), CAUSE), NOW) == (moved,)
     assert decide(task, RescheduleTask(wall(60), CAUSE), NOW) == ()
-    assert refused(task, RescheduleTask(wall(90), CAUSE)) == ("invalid_field", "due_at")
+    for due_at in (wall(90), Wall(-1), Wall(2**63)):
+        assert refused(task, RescheduleTask(due_at, CAUSE)) == ("invalid_field", "due_at")
 
 
 def test_run_now_makes_a_task_due_and_never_later_than_it_was() -> None:
