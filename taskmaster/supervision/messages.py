@@ -6,7 +6,7 @@ anything hashable: the machine compares it and nothing else.
 """
 
 from collections.abc import Hashable
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -141,7 +141,7 @@ Request = (
 class Ok(Struct, frozen=True):
     """Done. `child` is None where the start was ignored, or nothing was started."""
 
-    child: Pid | None = None
+    child: Any = None
     info: object = None
 
 
@@ -166,7 +166,7 @@ class Child(Struct, frozen=True):
     """A child as `WhichChildren` shows it; `pid` is None when it does not run."""
 
     id: Hashable
-    pid: Pid | None
+    pid: Any
     state: Literal["running", "restarting", "stopped"]
     type: ChildType
     incarnation: int

@@ -56,6 +56,7 @@ from taskmaster.supervision.messages import (
     WhichChildren,
 )
 from taskmaster.supervision.reasons import (
+    NO_PROCESS,
     SHUTDOWN,
     ChildFailed,
     Crash,
@@ -323,9 +324,9 @@ class Supervisor(LoopActor):
                 tag.set(answer)
                 self._unanswered.discard(tag)
             case AskToStop(pid=pid):
-                tell_to_stop(_ref(pid), SHUTDOWN)
+                tell_to_stop(self._linked(pid), SHUTDOWN)
             case Kill(pid=pid):
-                kill(_ref(pid))
+                kill(self._linked(pid))
             case SetTimer():
                 self._set_timer(effect)
             case CancelTimer(timer=timer):
@@ -402,6 +403,17 @@ class Supervisor(LoopActor):
 
         timer = loop.call_later(timeout_ns / SECOND_NS, timed_out)
         watch_start(ref, told)
+
+    def _linked(self, pid: Pid) -> "ActorRef[Any]":
+        """A child whose end will be told, even if it had taken itself out of its supervisor's
+        hands: or a stop would wait for ever."""
+        ref = _ref(pid)
+        life = life_of(ref)
+        if life.is_over:
+            self._child_down(Down(ref, life.incarnation, NO_PROCESS))
+        else:
+            life.owner = self._child_down
+        return ref
 
     def _child_down(self, down: Down) -> None:
         tell(self.actor_ref, down)
