@@ -76,7 +76,7 @@ class GateActor(LoopActor):
         silence: Silence,
     ) -> None:
         """`rest` is asked when nothing is left to do."""
-        super().__init__()
+        super().__init__(f"gates/{line.gate}/gate")
         self._line = line
         self._name = line.gate
         self._ports = ports

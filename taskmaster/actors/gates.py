@@ -74,7 +74,7 @@ class GatesActor(LoopActor):
 
     def __init__(self, ports: Ports, listener: Callable[[Incident], None]) -> None:
         """`listener` hears of crashes, restarts and giving up."""
-        super().__init__()
+        super().__init__("node/gates")
         self._ports = ports
         self._listener = listener
         self._units: dict[GateName, Unit] = {}

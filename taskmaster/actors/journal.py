@@ -153,7 +153,7 @@ class JournalActor(LoopActor):
     ) -> None:
         """`on_unknown` ends the process; `on_back` is called when a store that was away is back,
         `on_commit` after each commit, which it must not hold up."""
-        super().__init__()
+        super().__init__("node/journal")
         self._committer = committer
         self._clock = clock
         self._store = store

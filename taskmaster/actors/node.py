@@ -103,6 +103,8 @@ class Node:
         self._fatal = fatal
         self._incident = incident
         self._version = NEW
+        self.hangs = 0
+        """How often a handler held the loop for too long."""
         self._followers: list[Callable[[Commit], None]] = []
         self._root: Supervisor | None = None
         self._gates: GatesActor | None = None

@@ -22,6 +22,7 @@ import uvloop
 from taskmaster import __version__
 from taskmaster.actors.crash_switch import VARIABLE
 from taskmaster.actors.local import LocalNode
+from taskmaster.actors.node import Node
 from taskmaster.actors.supervisor import Crashed, GaveUp, Incident, Restarted
 from taskmaster.api.app import make_app
 from taskmaster.api.auth import is_loopback, refuse_open_bind
@@ -36,6 +37,7 @@ from taskmaster.delivery.sender import Sender
 from taskmaster.errors import StoreUnavailableError
 from taskmaster.events.types import SECOND, GateName
 from taskmaster.settings import Settings
+from taskmaster.supervision.watchdog import Hang, Watchdog
 
 SWITCH_INTERVAL_S = 0.0005
 """Python's default of 5 ms lets a computing thread hold up a commit for half a second."""
@@ -120,6 +122,8 @@ async def _serve(settings: Settings, ring: KeyRing, listener: socket.socket) -> 
     )
     stopping = _on_signals()
     await local.node.start()
+    watchdog = Watchdog(report=lambda hang: _tell_hang(local.node, hang), fatal=fatal)
+    watchdog.start()
     config = uvicorn.Config(
         make_app(
             local.node,
@@ -152,6 +156,7 @@ async def _serve(settings: Settings, ring: KeyRing, listener: socket.socket) -> 
     server.should_exit = True
     await serving
     await local.stop(settings.grace_ns / SECOND)
+    watchdog.stop()
     return 0
 
 
@@ -168,6 +173,17 @@ def _on_signals() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told)
     return stopping
+
+
+def _tell_hang(node: Node, hang: Hang) -> None:
+    node.hangs += 1
+    structlog.get_logger().error(
+        "loop_held",
+        actor=hang.actor,
+        kind=hang.kind,
+        held_ms=hang.held_ns // 1_000_000,
+        stack=hang.stack,
+    )
 
 
 def _tell_log(incident: Incident) -> None:

@@ -61,6 +61,7 @@ class Seen(Struct, frozen=True):
 
     software: str
     lag_ns: int
+    hangs: int
     position: Position
     is_store_away: bool
     in_flight: int
@@ -122,6 +123,7 @@ class Metrics:
         return Seen(
             software=self._software,
             lag_ns=await self._lag_ns(),
+            hangs=node.hangs,
             position=await node.ports.reader.position(),
             is_store_away=node.store.is_away,
             in_flight=node.slots.taken,
@@ -170,6 +172,9 @@ def _node(seen: Seen) -> Iterator[Metric]:
     yield _gauge("store_away", "1 while the store takes no commit.", seen.is_store_away)
     yield _gauge("in_flight", "Attempts in flight in all gates.", seen.in_flight)
     yield _gauge("in_flight_limit", "How many may be.", seen.in_flight_limit)
+    yield CounterMetricFamily(
+        "taskmaster_loop_hangs", "Handlers that held the loop for too long.", value=seen.hangs
+    )
     restarts = CounterMetricFamily(
         "taskmaster_actor_restarts", "Restarts of living actors, by kind.", labels=["kind"]
     )

@@ -33,6 +33,7 @@ def seen(named: list[GateRow], counters: Counters, others: int = 0) -> Seen:
     return Seen(
         software="1",
         lag_ns=2 * MS,
+        hangs=1,
         position=Position(9),
         is_store_away=False,
         in_flight=3,
