@@ -177,7 +177,11 @@ class RateIn(Struct, frozen=True, forbid_unknown_fields=True):
     rate: Annotated[int | float, Meta(description="attempts per `per`, above 0, such as 10")]
     per: Annotated[Duration | None, Meta(description='a duration such as "1s" or "1h"')] = None
     burst: Annotated[
-        int | None, Meta(description="a whole number, or leave it out for a fiftieth of a second")
+        int | None,
+        Meta(
+            description="a whole number, or leave it out for a fiftieth of a second of the rate,"
+            " rounded up: 1 up to 50 per second, so 1000 per 1h are one each 3.6 s"
+        ),
     ] = None
 
 

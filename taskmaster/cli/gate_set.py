@@ -35,7 +35,8 @@ class LimitFlags:
     concurrency: Annotated[int | None, Parameter(name=("--concurrency", "-c"), group=LIMITS)] = None
     """How many may be in flight."""
     rates: Annotated[tuple[str, ...], Parameter(group=LIMITS, consume_multiple=False)] = ()
-    """A further rate, as 1000/1h or 1000/1h:50 with a burst; may be given several times."""
+    """A further rate, as 1000/1h or 1000/1h:50 with a burst (a fiftieth of a second's worth, which
+    is 1 up to 50/s: 1000/1h is one each 3.6 s); may be given several times."""
     max_backlog: Annotated[int | None, Parameter(group=LIMITS)] = None
     """Refuse submissions beyond so many waiting tasks; 0 for no bound."""
     aging: Annotated[str | None, Parameter(group=LIMITS)] = None

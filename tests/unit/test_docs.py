@@ -94,3 +94,10 @@ def test_every_command_exists(page: Path) -> None:
 
 def test_the_readme_takes_a_minute() -> None:
     assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 150
+
+
+def test_every_page_is_listed() -> None:
+    index = (ROOT / "docs/README.md").read_text()
+    pages = [path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")]
+
+    assert [page for page in pages if page != "README.md" and f"({page})" not in index] == []
