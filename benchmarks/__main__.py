@@ -23,6 +23,7 @@ QUICK: dict[str, str] = {
     "log_growth": "--sizes 3000,30000 --tasks 500 --rounds 2",
     "store": "--events 2000",
     "api_decode": "",
+    "supervision": "--children 5000 --rounds 1",
 }
 """In the order of the targets, with the arguments of a quick run."""
 

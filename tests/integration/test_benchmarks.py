@@ -28,6 +28,7 @@ def printed(tmp_path: Path, module: str, arguments: str) -> str:
         ("million", "--tasks 3000 --starts 1 --seconds 0.1"),
         ("idle_gates", "--gates 20 --seconds 0.2"),
         ("log_growth", "--sizes 300,600 --tasks 50 --rounds 1"),
+        ("supervision", "--children 300 --rounds 1"),
     ],
 )
 def test_a_benchmark_prints_its_table(tmp_path: Path, name: str, arguments: str) -> None:
