@@ -17,9 +17,9 @@ from pykka.messages import (
     _ActorStop,  # pyright: ignore[reportPrivateUsage]  # pinned minor
 )
 
-from taskmaster.supervision.life import System
+from taskmaster.supervision.life import SYSTEM_TYPES
 
-SYSTEM = (System, _ActorStop)
+SYSTEM_TYPES.add(_ActorStop)
 
 
 class Turns(Protocol):
@@ -124,7 +124,7 @@ class LoopInbox:
 
     def put(self, envelope: Envelope[Any], /) -> None:
         """Add mail, from any thread."""
-        if isinstance(envelope.message, SYSTEM):
+        if type(envelope.message) in SYSTEM_TYPES:
             self.system.append(envelope)
         else:
             self.mail.append(envelope)
