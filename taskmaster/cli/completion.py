@@ -24,6 +24,8 @@ def print_script(shell: Shell, /, *, view: View = VIEW) -> None:
     """
     del view
     print(tree.app().generate_completion(shell=shell))
+    if shell == "zsh":  # its script is made for a file in fpath; one that is sourced must say so
+        print("compdef _cyclopts_taskmaster taskmaster")
 
 
 @app.command
