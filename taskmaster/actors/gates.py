@@ -6,8 +6,10 @@ gate is put to rest only when none is on its way.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from msgspec import Struct
+from pykka import ActorRef
 
 from taskmaster.actors.backlog import Waiting
 from taskmaster.actors.gate import GateActor
@@ -19,7 +21,16 @@ from taskmaster.actors.supervisor import Crashed, Incident, Supervisor
 from taskmaster.actors.task import TasksActor
 from taskmaster.actors.timer import Timer
 from taskmaster.events.log import GateRow
-from taskmaster.events.types import BY_RULE, MINUTE, SECOND, Cause, GateName, Position, Wall
+from taskmaster.events.types import (
+    BY_RULE,
+    MINUTE,
+    SECOND,
+    Cause,
+    GateName,
+    Position,
+    TaskId,
+    Wall,
+)
 from taskmaster.model.control import ReleaseGate
 from taskmaster.supervision import (
     SHUTDOWN,
@@ -276,6 +287,36 @@ class GatesActor(LoopActor):
         if lasted_ns:
             self._silent[gate] = Silence(self._ports.clock, lasted_ns, "quarantined")
         tell(self.actor_ref, ToGate(gate, mail))
+
+    # --- commands -----------------------------------------------------------------------------
+
+    def leave_alone(self, gate: GateName, cause: Cause) -> bool:
+        """Quarantine a gate by command; False where it is already."""
+        if self.quarantine.get(gate) is not None:
+            return False
+        unit = self._units.pop(gate, None)
+        self.timer.forget(gate)
+        if unit is not None:
+            tell_to_stop(unit.supervisor.actor_ref, SHUTDOWN)
+        until = self.quarantine.hold(gate, f"by command: {cause.reason or cause.author}")
+        self.timer.wake_when_due(gate, until)
+        self.spawn(self.quarantine.record(gate, cause))
+        return True
+
+    def actor_at(self, path: str) -> "ActorRef[Any] | None":
+        """The actor at a path below a gate: its gate actor, its tasks, or one task."""
+        parts = path.split("/")
+        unit = self._units.get(GateName(parts[1])) if len(parts) > 2 else None
+        if unit is None or parts[0] != "gates":
+            return None
+        match parts[2:]:
+            case [child]:
+                return unit.supervisor.child(child)
+            case ["tasks", task] if unit.line.tasks is not None:
+                flight = unit.line.tasks.running.get(TaskId(task))
+                return flight.ref if flight is not None else None
+            case _:
+                return None
 
     # --- questions ----------------------------------------------------------------------------
 

@@ -18,13 +18,13 @@ from taskmaster.actors.journal import Commit, Entry, JournalActor, Refused, Stor
 from taskmaster.actors.line import JournalLine, Ports, Slots
 from taskmaster.actors.ports import Clock, Ids, Rng
 from taskmaster.actors.supervisor import (
-    ChildInfo,
     Crashed,
     GaveUp,
     Incident,
     Restarted,
     Supervisor,
 )
+from taskmaster.actors.tree import Detail, Place, detail, places
 from taskmaster.delivery.headers import Signer
 from taskmaster.delivery.sender import Sender
 from taskmaster.errors import StoreUnavailableError
@@ -32,7 +32,9 @@ from taskmaster.events.log import Append, AppendResult, Committed, Committer, Re
 from taskmaster.events.types import (
     NEW,
     ActorCrashed,
+    ActorRestartAsked,
     ActorRestarted,
+    Cause,
     Epoch,
     Event,
     GateName,
@@ -44,7 +46,7 @@ from taskmaster.events.types import (
     Version,
     node_stream,
 )
-from taskmaster.supervision import ChildSpec, Down, stop, watch
+from taskmaster.supervision import ChildSpec, Down, kill, stop, watch
 
 IN_FLIGHT = 512
 """Attempts in flight of the whole node, by default."""
@@ -172,13 +174,26 @@ class Node:
         root, self._root = self._root, None
         await stop(root.actor_ref)
 
-    def tree(self) -> list[ChildInfo]:
-        """The supervision tree as it stands: each part before its children."""
+    def tree(self) -> list[Place]:
+        """The supervision tree as it stands: each part before those below it."""
         assert self._root is not None
-        infos = self._root.children()
-        for unit in self.gates.units.values():
-            infos.extend(unit.supervisor.children())
-        return infos
+        return places(self._root, self.gates)
+
+    def detail(self, path: str) -> Detail | None:
+        """All that is known of one place, or None where there is nothing."""
+        assert self._root is not None
+        return detail(self._root, self.gates, path)
+
+    def restart(self, path: str, cause: Cause) -> bool:
+        """End one actor of a gate, so that its supervisor starts it again; False where there is
+        none."""
+        ref = self.gates.actor_at(path)
+        if ref is None:
+            return False
+        at = self.ports.clock.wall()
+        self._note(ActorRestartAsked(at=at, cause=cause, path=path))
+        kill(ref)
+        return True
 
     def _start_journal(self) -> "pykka.ActorRef[Any]":
         journal = self.journal_line.journal = JournalActor(

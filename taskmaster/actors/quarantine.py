@@ -82,11 +82,15 @@ class Quarantine:
         self._before[gate] = (now, cool_off_ns)
         return until
 
-    async def record(self, gate: GateName) -> None:
+    async def record(self, gate: GateName, cause: Cause = BY_RULE) -> None:
         """Write that a gate is held."""
         held = self._held[gate]
         event = GateQuarantined(
-            at=held.since, mono=self._ports.clock.mono(), until=held.until, error=held.error
+            at=held.since,
+            cause=cause,
+            mono=self._ports.clock.mono(),
+            until=held.until,
+            error=held.error,
         )
         await self._append(gate, event)
 

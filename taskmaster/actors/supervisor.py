@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 from msgspec import Struct
 from pykka import ActorRef
 
-from taskmaster.supervision import ChildSpec, Crash, World, mail_of
+from taskmaster.supervision import ChildSpec, Crash, World, handled_by, mail_of
 from taskmaster.supervision import Supervisor as OtpSupervisor
 from taskmaster.supervision import messages as reports
 from taskmaster.supervision.children import Kept
@@ -48,18 +48,25 @@ class NotAnError(Exception):  # stands for a reason
     """An end that is an incident though nothing was raised: a kill, a start that took too long."""
 
 
-class ChildInfo(Struct, frozen=True):
-    """A child as the tree shows it."""
+PlaceState = Literal["running", "restarting", "stopped", "quarantined"]
+
+
+class Place(Struct, frozen=True):
+    """A place in the tree. `since_ns` is of the supervisors' clock; `in_period` counts the restarts
+    that its supervisor still holds against it; `handled` counts messages of this incarnation;
+    `until_ns` is when a quarantine ends, on the wall's clock."""
 
     path: str
     kind: str
-    state: Literal["running", "restarting", "stopped"]
-    incarnation: int
-    since_ns: int
-    restarts: int
-    last_error: str
-    inbox: int
-    ref: "ActorRef[Any] | None"
+    state: PlaceState
+    since_ns: int = 0
+    incarnation: int = 1
+    restarts: int = 0
+    in_period: int = 0
+    last_error: str = ""
+    inbox: int = 0
+    handled: int = 0
+    until_ns: int | None = None
 
 
 class Supervisor(OtpSupervisor):
@@ -92,25 +99,26 @@ class Supervisor(OtpSupervisor):
         child = self.kept.get(child_id)
         return None if child is None else cast("ActorRef[Any] | None", child.pid)
 
-    def children(self) -> list[ChildInfo]:
+    def children(self) -> list[Place]:
         """The children in start order, as the tree shows them."""
-        return [self._info(child) for child in self.kept]
+        return [self._place(kept) for kept in self.kept]
 
-    def _info(self, child: Kept) -> ChildInfo:
-        shown = child.shown()
+    def _place(self, kept: Kept) -> Place:
+        shown = kept.shown()
         ref = cast("ActorRef[Any] | None", shown.pid)
         is_gone = ref is not None and not ref.is_alive()
         last = shown.last_reason
-        return ChildInfo(
+        return Place(
             path=f"{self.path}/{shown.id}",
             kind=ref.actor_class.__name__ if ref is not None else "",
             state="stopped" if is_gone else shown.state,
-            incarnation=shown.incarnation,
             since_ns=shown.since_ns,
+            incarnation=shown.incarnation,
             restarts=shown.restarts,
+            in_period=self.restarts_in_period,
             last_error=repr(last.error) if isinstance(last, Crash) else "",
             inbox=mail_of(ref) if ref is not None else 0,
-            ref=ref,
+            handled=handled_by(ref) if ref is not None else 0,
         )
 
     def _reported(self, report: reports.Report) -> None:

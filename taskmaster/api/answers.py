@@ -293,16 +293,46 @@ class RunsOut(Struct, frozen=True):
 
 
 class TreeNode(Struct, frozen=True):
-    """One place in the supervision tree."""
+    """One place in the supervision tree. `restarts_in_period` counts against the intensity of its
+    supervisor; `handled` are messages of this incarnation, `rate` is how many of them a second."""
 
     path: str
     kind: str
-    state: str
+    state: Literal["running", "restarting", "stopped", "quarantined"]
     since: str | None
+    until: str | None
     incarnation: int
     restarts: int
+    restarts_in_period: int
     last_error: str
     inbox: int
+    handled: int
+    rate: float
+
+
+class ActorIncident(Struct, frozen=True):
+    """What befell an actor, from the log."""
+
+    position: int
+    at: str
+    type: str
+    incarnation: int | None
+    message: str
+    error: str
+    author: str
+    reason: str
+
+
+class ActorOut(Struct, frozen=True):
+    """All that is known of one place: how it is supervised, what waits in its inbox by type, what
+    it crashed on last, its newest incidents, and for a gate or a task its folded state."""
+
+    actor: TreeNode
+    spec: dict[str, str]
+    inbox: dict[str, int]
+    traceback: str
+    incidents: tuple[ActorIncident, ...]
+    state: Any = None
 
 
 class VersionOut(Struct, frozen=True):

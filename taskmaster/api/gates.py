@@ -241,7 +241,13 @@ async def _because(request: Request, command: str) -> Cause:
 
 
 async def _command(api: Api, request: Request, command: GateCommand) -> Response:
-    gate = gate_name(request)
+    return await commanded_gate(api, request, gate_name(request), command)
+
+
+async def commanded_gate(
+    api: Api, request: Request, gate: GateName, command: GateCommand
+) -> Response:
+    """Give a gate a command; the answer is the gate after it."""
     async with api.gate_lock(gate):
         if request.headers.get("if-match") is not None:
             row = await _row(api, gate)

@@ -20,6 +20,7 @@ PATH_PARAMETERS = {
     "id": "The task's id.",
     "gate": "The gate's name.",
     "name": "The series' name.",
+    "path": "A place in the supervision tree, such as gates/billing/gate.",
 }
 _IN_PATH = re.compile(r"\{(\w+)\}")
 _TITLE = "TaskMaster"

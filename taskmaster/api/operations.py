@@ -86,7 +86,10 @@ def routes(api: Api, operations: tuple[Operation, ...]) -> list[Route]:
     for operation in operations:
         by_path[operation.path][operation.method] = operation
     paths = sorted(by_path, key=lambda path: path.endswith("}"))
-    return [Route(path, _dispatch(api, by_path[path])) for path in paths]
+    return [
+        Route(path.replace("{path}", "{path:path}"), _dispatch(api, by_path[path]))  # with slashes
+        for path in paths
+    ]
 
 
 def _dispatch(api: Api, by_method: dict[str, Operation]) -> Any:

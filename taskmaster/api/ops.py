@@ -1,4 +1,4 @@
-"""The node itself: alive, ready, version, tree, metrics, and the documents about the API.
+"""The node itself: alive, ready, version, metrics, and the documents about the API.
 
 Rules of residence: routes and their table; what metrics mean is `views/metrics.py`'s.
 """
@@ -9,15 +9,10 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import Response
 
-from taskmaster.actors.supervisor import ChildInfo
-from taskmaster.api.answers import HealthOut, Page, TreeNode, VersionOut
+from taskmaster.api.answers import HealthOut, VersionOut
 from taskmaster.api.context import Api, JsonResponse, within
 from taskmaster.api.docs_page import POLICY, STYLE, problems_page
-from taskmaster.api.operations import PAGING, Operation, Reply
-from taskmaster.api.paging import MAX_LIMIT
-from taskmaster.api.reading import parameters, whole_number
-from taskmaster.delivery.headers import rfc3339
-from taskmaster.events.types import Wall
+from taskmaster.api.operations import Operation, Reply
 
 READY_WITHIN_S = 2.0
 
@@ -58,37 +53,6 @@ async def metrics(api: Api, request: Request) -> Response:
     del request
     text = await within(api.metrics.text())
     return Response(text, media_type=CONTENT_TYPE_LATEST)
-
-
-async def tree(api: Api, request: Request) -> Response:
-    """The supervision tree, by path."""
-    given = parameters(request, "limit", "page_token")
-    limit = whole_number(given, "limit", MAX_LIMIT, least=1, most=MAX_LIMIT)
-    after = ""
-    if "page_token" in given:
-        after = api.pager.place("tree", given["page_token"][0]).name
-    found = sorted((info for info in api.node.tree() if info.path > after), key=_path)
-    ahead_ns = api.mono() - api.now()
-    items = tuple(_tree_node(info, ahead_ns) for info in found[:limit])
-    token = api.pager.token("tree", name=items[-1].path) if len(found) > limit else None
-    return JsonResponse(Page(items, token))
-
-
-def _path(info: ChildInfo) -> str:
-    return info.path
-
-
-def _tree_node(info: ChildInfo, mono_ahead_ns: int) -> TreeNode:
-    return TreeNode(
-        path=info.path,
-        kind=info.kind,
-        state=info.state,
-        since=rfc3339(Wall(info.since_ns - mono_ahead_ns)) if info.since_ns else None,
-        incarnation=info.incarnation,
-        restarts=info.restarts,
-        last_error=info.last_error,
-        inbox=info.inbox,
-    )
 
 
 # --- documents --------------------------------------------------------------------------------
@@ -161,17 +125,6 @@ OPERATIONS = (
         about="Metrics for Prometheus, reckoned anew at most every five seconds.",
         tag="node",
         replies=(Reply(200, str, "Metrics.", "text/plain"),),
-    ),
-    Operation(
-        method="GET",
-        path="/v1/tree",
-        answer=tree,
-        name="tree",
-        about="The supervision tree, by path.",
-        tag="node",
-        parameters=PAGING,
-        replies=(Reply(200, Page[TreeNode], "Its places."),),
-        codes=("stale_page_token",),
     ),
     Operation(
         method="GET",

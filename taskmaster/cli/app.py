@@ -14,6 +14,7 @@ GROUPS = {
     "gate": "Limits, state and control of gates.",
     "series": "Periodic tasks.",
     "log": "Every event that was stored.",
+    "actor": "One place of the supervision tree: look at it, restart, quarantine, release.",
     "key": "API keys of a server beyond loopback.",
     "config": "Settings of a server.",
     "completion": "Completion of commands, flags and names of gates in a shell.",

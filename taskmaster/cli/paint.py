@@ -66,6 +66,10 @@ class Paint(Struct, frozen=True):
             return at.astimezone().isoformat(timespec=precision)
         return at.astimezone(UTC).isoformat(timespec=precision).replace("+00:00", "Z")
 
+    def nanoseconds(self, at_ns: int | None) -> str:
+        """The same for a reading of the wall clock."""
+        return self.instant(None if at_ns is None else datetime.fromtimestamp(at_ns / 1e9, UTC))
+
     def tint(self, text: str, colour: str) -> str:
         """The text in a colour, if there is any."""
         return f"\x1b[{COLOURS[colour]}m{text}\x1b[0m" if self.colour else text

@@ -6,6 +6,7 @@ to it as it is written, so that there is one judge.
 
 import base64
 import sys
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from taskmaster.cli.exits import UsageError
-from taskmaster.units import SECOND_NS, parse_duration
+from taskmaster.units import SECOND_NS, parse_duration, parse_instant
 
 Json = dict[str, object]
 
@@ -35,6 +36,19 @@ def instant(text: str | None) -> str | None:
         return text
     at = datetime.now(UTC) + timedelta(microseconds=duration_ns / 1_000)
     return at.isoformat().replace("+00:00", "Z")
+
+
+def past_ns(text: str, *, flag: str) -> int:
+    """An instant, or a duration before now, in nanoseconds of the wall clock."""
+    duration_ns = parse_duration(text)
+    if duration_ns is not None:
+        return time.time_ns() - duration_ns
+    at_ns = parse_instant(text)
+    if at_ns is None:
+        raise UsageError(
+            f"{flag} is no instant ({text})", remedy="write it as 2026-01-31T12:00:00Z, or 2h"
+        )
+    return at_ns
 
 
 def headers(lines: Sequence[str]) -> dict[str, str] | None:

@@ -13,6 +13,7 @@ TASKMASTER_URL says where the server is, TASKMASTER_TOKEN holds an API key. Erro
 from typing import TYPE_CHECKING
 
 from taskmaster.client.calls import Answer, Call
+from taskmaster.client.node_shapes import Actor, ActorIncident, ServerVersion, Unit
 from taskmaster.client.outcome import (
     UnauthorizedError,
     UnreachableError,
@@ -41,12 +42,10 @@ from taskmaster.client.shapes import (
     Series,
     SeriesChange,
     SeriesRules,
-    ServerVersion,
     Submission,
     Submitted,
     Task,
     TaskFilter,
-    Unit,
     Why,
 )
 from taskmaster.client.sync import Client
@@ -56,6 +55,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FINAL_STATES",
+    "Actor",
+    "ActorIncident",
     "Answer",
     "AsyncClient",
     "Batch",

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Struct, field
 
+from taskmaster.client.node_shapes import Actor, ServerVersion, Unit
 from taskmaster.client.shapes import (
     ALL_TASKS,
     Batch,
@@ -29,12 +30,10 @@ from taskmaster.client.shapes import (
     Series,
     SeriesChange,
     SeriesRules,
-    ServerVersion,
     Submission,
     Submitted,
     Task,
     TaskFilter,
-    Unit,
     Why,
 )
 
@@ -292,9 +291,36 @@ def read_log(
     return _get("/v1/events", _entries, query)
 
 
-def tree(*, limit: int | None = None, page_token: str = "") -> Call[Page[Unit]]:
-    """A page of the supervision tree, by path."""
-    return _get("/v1/tree", _read(Page[Unit]), _paging(limit, page_token))
+def tree(
+    *,
+    below: str = "",
+    states: Sequence[str] = (),
+    limit: int | None = None,
+    page_token: str = "",
+) -> Call[Page[Unit]]:
+    """A page of the supervision tree, by path: what begins with `below`, in one of `states`."""
+    query = [("below", below), *(("state", state) for state in states)]
+    return _get("/v1/tree", _read(Page[Unit]), [*query, *_paging(limit, page_token)])
+
+
+def read_actor(path: str) -> Call[Actor]:
+    """All that is known of one place of the tree."""
+    return _get(f"/v1/actors/{quote(path)}", _read(Actor))
+
+
+def restart_actor(path: str, *, reason: str = "") -> Call[Page[Unit]]:
+    """End an actor of a gate; its supervisor starts it again."""
+    return _post(f"/v1/actors/{quote(path)}:restart", _read(Page[Unit]), _wish(reason))
+
+
+def quarantine_actor(path: str, *, reason: str = "") -> Call[Page[Unit]]:
+    """Leave a gate alone: `gates/NAME`."""
+    return _post(f"/v1/actors/{quote(path)}:quarantine", _read(Page[Unit]), _wish(reason))
+
+
+def release_actor(path: str, *, reason: str = "") -> Call[Gate]:
+    """Let a gate that was left alone run again: `gates/NAME`."""
+    return _post(f"/v1/actors/{quote(path)}:release", _read(Gate), _wish(reason))
 
 
 def version() -> Call[ServerVersion]:

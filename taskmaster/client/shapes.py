@@ -410,24 +410,3 @@ class Runs(Struct, frozen=True):
 
 
 # --- the server -------------------------------------------------------------------------------
-
-
-class Unit(Struct, frozen=True, kw_only=True):
-    """One place of the supervision tree."""
-
-    path: str
-    kind: str = ""
-    state: str = ""
-    since: datetime | None = None
-    incarnation: int = 0
-    restarts: int = 0
-    last_error: str | None = None
-    inbox: int | None = None
-
-
-class ServerVersion(Struct, frozen=True):
-    """Which software answers, on which store, as which node."""
-
-    version: str
-    store: str = ""
-    node: str = ""

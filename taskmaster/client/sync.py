@@ -15,6 +15,7 @@ import httpx
 
 from taskmaster.client import batch, calls, follow, outcome, wire
 from taskmaster.client.calls import Answer, Call, Fields
+from taskmaster.client.node_shapes import Actor, ServerVersion, Unit
 from taskmaster.client.outcome import Wait
 from taskmaster.client.shapes import (
     ALL_TASKS,
@@ -34,12 +35,10 @@ from taskmaster.client.shapes import (
     Series,
     SeriesChange,
     SeriesRules,
-    ServerVersion,
     Submission,
     Submitted,
     Task,
     TaskFilter,
-    Unit,
     Why,
 )
 
@@ -344,6 +343,22 @@ class Client:
     def tree(self) -> Iterator[Unit]:
         """The supervision tree, by path."""
         return self._all(lambda token: calls.tree(page_token=token))
+
+    def actor(self, path: str) -> Actor:
+        """All that is known of one place of the supervision tree."""
+        return self.send(calls.read_actor(path))
+
+    def restart_actor(self, path: str, *, reason: str = "") -> Page[Unit]:
+        """End an actor of a gate; its supervisor starts it again."""
+        return self.send(calls.restart_actor(path, reason=reason))
+
+    def quarantine_actor(self, path: str, *, reason: str = "") -> Page[Unit]:
+        """Leave a gate alone: `gates/NAME`."""
+        return self.send(calls.quarantine_actor(path, reason=reason))
+
+    def release_actor(self, path: str, *, reason: str = "") -> Gate:
+        """Let a gate that was left alone run again: `gates/NAME`."""
+        return self.send(calls.release_actor(path, reason=reason))
 
     def version(self) -> ServerVersion:
         """Which software answers."""

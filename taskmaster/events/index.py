@@ -46,6 +46,7 @@ from taskmaster.events.rows import (
 from taskmaster.events.types import (
     NEW,
     ActorCrashed,
+    ActorRestartAsked,
     ActorRestarted,
     AttemptFailed,
     AttemptStarted,
@@ -172,6 +173,7 @@ class _Batch:
                 NodeStarted()
                 | NodeStopped()
                 | ActorCrashed()
+                | ActorRestartAsked()
                 | ActorRestarted()
                 | SupervisorGaveUp()
             ):

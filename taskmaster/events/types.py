@@ -537,6 +537,12 @@ class ActorCrashed(Event, frozen=True, kw_only=True):
     error: str
 
 
+class ActorRestartAsked(Event, frozen=True, kw_only=True):
+    """Someone had an actor ended, so that its supervisor starts it again."""
+
+    path: str
+
+
 class ActorRestarted(Event, frozen=True, kw_only=True):
     """A supervisor started a new incarnation."""
 
@@ -582,5 +588,7 @@ GateEvent = (
 SeriesEvent = (
     SeriesCreated | SeriesChanged | SeriesPaused | SeriesResumed | SeriesEnded | OccurrenceSkipped
 )
-NodeEvent = NodeStarted | NodeStopped | ActorCrashed | ActorRestarted | SupervisorGaveUp
+NodeEvent = (
+    NodeStarted | NodeStopped | ActorCrashed | ActorRestartAsked | ActorRestarted | SupervisorGaveUp
+)
 AnyEvent = TaskEvent | GateEvent | SeriesEvent | NodeEvent

@@ -198,6 +198,7 @@ class LoopActor(pykka.Actor):
         if inbox.mail or inbox.system or inbox.turns is not None or life.is_starting:
             inbox.put(Envelope(News(handler, news)))
         elif life.is_open:
+            inbox.handled += 1
             try:
                 handler(news)
             except BaseException as error:  # noqa: BLE001  # it ends this actor only
@@ -221,6 +222,7 @@ class LoopActor(pykka.Actor):
                 if not mail or not life.is_open:
                     break
                 envelope = mail.popleft()
+                inbox.handled += 1
                 message = envelope.message
                 try:
                     if type(message) is News:

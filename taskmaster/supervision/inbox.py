@@ -102,6 +102,7 @@ class LoopInbox:
     """Mail in order; what the system says goes first, in an order of its own."""
 
     __slots__ = (
+        "handled",
         "is_closed",
         "loop",
         "mail",
@@ -116,6 +117,8 @@ class LoopInbox:
         self.mail: deque[Envelope[Any]] = deque()
         self.system: deque[Envelope[Any]] = deque()
         self.scheduled = False
+        self.handled = 0
+        """Messages that the actor was given."""
         self.is_closed = False
         self.loop: asyncio.AbstractEventLoop | None = None
         self.turns: Turns | None = None

@@ -107,6 +107,10 @@ class Machine(StartAndStop):
             self._serve(given)
         return effects
 
+    def restarts_in_period(self, now_ns: int) -> int:
+        """How many restarts count now; one more than the intensity would be too many."""
+        return sum(at >= now_ns - self.flags.period_ns for at in self._restarts)
+
     @property
     def is_busy(self) -> bool:
         """Whether something is under way: a start or a stop that is waited for."""

@@ -4,6 +4,7 @@ Rules of residence: works for every actor whose life is a `Life`; on the loop's 
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal
@@ -107,6 +108,21 @@ def mail_of(ref: "ActorRef[Any]") -> int:
     """How many messages wait in an actor's inbox."""
     inbox = ref.actor_inbox
     return len(inbox.mail) if isinstance(inbox, LoopInbox) else 0
+
+
+def handled_by(ref: "ActorRef[Any]") -> int:
+    """How many messages an actor was given."""
+    inbox = ref.actor_inbox
+    return inbox.handled if isinstance(inbox, LoopInbox) else 0
+
+
+def mail_by_type(ref: "ActorRef[Any]") -> dict[str, int]:
+    """What waits in an actor's inbox, by the type of message."""
+    inbox = ref.actor_inbox
+    counts: Counter[str] = Counter()
+    if isinstance(inbox, LoopInbox):
+        counts.update(type(envelope.message).__name__ for envelope in inbox.mail)
+    return dict(counts)
 
 
 def _settle(future: "asyncio.Future[Down]", down: Down) -> None:

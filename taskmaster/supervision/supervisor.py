@@ -195,6 +195,16 @@ class Supervisor(LoopActor):
                 _end_orphan(_ref(child.pid), child.spec.shutdown_time)
 
     @property
+    def flags(self) -> Flags:
+        """How it treats its children."""
+        return self._machine.flags
+
+    @property
+    def restarts_in_period(self) -> int:
+        """How many restarts count against it now."""
+        return self._machine.restarts_in_period(self._world.mono_ns())
+
+    @property
     def kept(self) -> Children:
         """The children as they stand, for whoever is on the loop's thread."""
         return self._machine.children
