@@ -22,6 +22,7 @@ from taskmaster.client.outcome import (
 )
 from taskmaster.client.shapes import (
     FINAL_STATES,
+    Adaptive,
     Batch,
     BatchItem,
     Cancelled,
@@ -57,6 +58,7 @@ __all__ = [
     "FINAL_STATES",
     "Actor",
     "ActorIncident",
+    "Adaptive",
     "Answer",
     "AsyncClient",
     "Batch",
