@@ -6,7 +6,7 @@ ports, so that the same node runs on threads and sockets, and in simulation.
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pykka
@@ -174,7 +174,7 @@ class Node:
         root, self._root = self._root, None
         await stop(root.actor_ref)
 
-    def tree(self) -> list[Place]:
+    def tree(self) -> Iterator[Place]:
         """The supervision tree as it stands: each part before those below it."""
         assert self._root is not None
         return places(self._root, self.gates)

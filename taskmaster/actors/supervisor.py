@@ -101,21 +101,21 @@ class Supervisor(OtpSupervisor):
 
     def children(self) -> list[Place]:
         """The children in start order, as the tree shows them."""
-        return [self._place(kept) for kept in self.kept]
+        in_period = self.restarts_in_period
+        return [self._place(kept, in_period) for kept in self.kept]
 
-    def _place(self, kept: Kept) -> Place:
-        shown = kept.shown()
-        ref = cast("ActorRef[Any] | None", shown.pid)
+    def _place(self, kept: Kept, in_period: int) -> Place:
+        ref = cast("ActorRef[Any] | None", kept.pid)
         is_gone = ref is not None and not ref.is_alive()
-        last = shown.last_reason
+        last = kept.last_reason
         return Place(
-            path=f"{self.path}/{shown.id}",
+            path=f"{self.path}/{kept.spec.id}",
             kind=ref.actor_class.__name__ if ref is not None else "",
-            state="stopped" if is_gone else shown.state,
-            since_ns=shown.since_ns,
-            incarnation=shown.incarnation,
-            restarts=shown.restarts,
-            in_period=self.restarts_in_period,
+            state="stopped" if is_gone else kept.state,
+            since_ns=kept.since_ns,
+            incarnation=kept.incarnation,
+            restarts=kept.restarts,
+            in_period=in_period,
             last_error=repr(last.error) if isinstance(last, Crash) else "",
             inbox=mail_of(ref) if ref is not None else 0,
             handled=handled_by(ref) if ref is not None else 0,

@@ -5,6 +5,7 @@ handler runs meanwhile; changes nothing. What happened before is in the log.
 """
 
 import traceback
+from collections.abc import Iterator
 from typing import Any
 
 from msgspec import Struct
@@ -28,18 +29,19 @@ class Detail(Struct, frozen=True):
     traceback: str
 
 
-def places(root: Supervisor, gates: GatesActor) -> list[Place]:
-    """Every place, each before those below it."""
-    found = [_supervisor("node", root), *root.children()]
-    for gate, unit in gates.units.items():
-        found.append(_supervisor(f"gates/{gate}", unit.supervisor))
-        found.extend(unit.supervisor.children())
-        found.extend(_tasks(gate, unit))
+def places(root: Supervisor, gates: GatesActor) -> Iterator[Place]:
+    """Every place, each before those below it; made one by one, so that whoever shows very many
+    may let others have the loop in between."""
+    yield _supervisor("node", root)
+    yield from root.children()
+    for gate, unit in list(gates.units.items()):
+        yield _supervisor(f"gates/{gate}", unit.supervisor)
+        yield from unit.supervisor.children()
+        yield from _tasks(gate, unit)
     for gate in gates.quarantine.held:
         held = gates.quarantine.get(gate)
-        assert held is not None
-        found.append(_quarantined(gate, held))
-    return found
+        if held is not None:
+            yield _quarantined(gate, held)
 
 
 def detail(root: Supervisor, gates: GatesActor, path: str) -> Detail | None:

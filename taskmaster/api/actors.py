@@ -22,6 +22,7 @@ from taskmaster.events.types import SECOND, GateName, TaskId, Wall
 from taskmaster.model.control import ReleaseGate
 from taskmaster.views.gates import fold_gate
 from taskmaster.views.incidents import Incident, incidents
+from taskmaster.views.tree import places_of
 
 LAST = 20
 STATES = ("running", "restarting", "stopped", "quarantined")
@@ -40,7 +41,7 @@ async def tree(api: Api, request: Request) -> Response:
         after = api.pager.place(of, given["page_token"][0]).name
     found = [
         place
-        for place in api.node.tree()
+        async for place in places_of(api.node)
         if place.path > after
         and place.path.startswith(below)
         and (not states or place.state in states)

@@ -5,7 +5,7 @@ those that are about all of them.
 """
 
 from collections.abc import Hashable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 from msgspec.structs import replace
 
@@ -54,14 +54,19 @@ class Kept:
         be very many."""
         self.spec = replace(self.spec, start=_never)
 
+    @property
+    def state(self) -> Literal["running", "restarting", "stopped"]:
+        """Whether it runs, or will."""
+        if self.is_restarting:
+            return "restarting"
+        return "stopped" if self.pid is None else "running"
+
     def shown(self) -> Child:
         """As `WhichChildren` shows it."""
         return Child(
             id=self.spec.id,
             pid=self.pid,
-            state="restarting"
-            if self.is_restarting
-            else ("stopped" if self.pid is None else "running"),
+            state=self.state,
             type=self.spec.type,
             incarnation=self.incarnation,
             restarts=self.restarts,

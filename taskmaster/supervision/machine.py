@@ -109,6 +109,8 @@ class Machine(StartAndStop):
 
     def restarts_in_period(self, now_ns: int) -> int:
         """How many restarts count now; one more than the intensity would be too many."""
+        if not self._restarts:
+            return 0
         return sum(at >= now_ns - self.flags.period_ns for at in self._restarts)
 
     @property

@@ -39,6 +39,7 @@ from taskmaster.views.counters import (
     GateCounters,
 )
 from taskmaster.views.gates import GateView, view_gates
+from taskmaster.views.tree import places_of
 
 REUSE_NS = 5 * SECOND
 LAG_SLEEP_NS = 10 * MILLISECOND
@@ -115,7 +116,7 @@ class Metrics:
         node = self._node
         busiest = await node.ports.reader.busiest_gates(limit=MAX_NAMED)
         kinds: dict[str, ActorKind] = {}
-        for info in node.tree():
+        async for info in places_of(node):
             was = kinds.get(info.kind, ActorKind(info.kind, 0, 0))
             kinds[info.kind] = ActorKind(
                 info.kind, was.restarts + info.restarts, was.inbox + info.inbox
