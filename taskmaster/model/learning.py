@@ -9,7 +9,7 @@ attempts stand in a queue somewhere; L rises while they are few and the limit is
 """
 
 from collections.abc import Sequence
-from math import log10
+from math import log10, sqrt
 from statistics import median_low
 
 from msgspec import Struct
@@ -125,7 +125,7 @@ def learn(  # the whole of what a step depends on
     """What a complete window changes, or None. `u` from [0, 1) spreads the measurements."""
     lg = max(1.0, log10(learned.limit))
     median_ns = _median(window.durations)
-    base_ns = _base(adaptive, learned, median_ns)
+    base_ns = _base(adaptive, learned, window.durations, median_ns)
     queued = _queued(learned.limit, base_ns, median_ns)
     busy = window.busiest >= BUSY * learned.limit
     errors = window.errors
@@ -133,9 +133,8 @@ def learn(  # the whole of what a step depends on
     after = replace(learned, limit=learned.limit + step, base_ns=base_ns)
     if learned.cautious:
         steep = max(learned.limit + 1, 1.5 * learned.limit)
-        after = replace(
-            after, limit=min(after.limit, steep), cautious=not errors and queued <= 6 * lg
-        )
+        spoke = why in {"errors", "queue"}
+        after = replace(after, limit=min(after.limit, steep), cautious=not spoke)
     if learned.back_to:
         after = replace(after, limit=learned.back_to, back_to=0.0)
         why = "measured"
@@ -176,13 +175,21 @@ def _median(durations: Sequence[int]) -> int:
     return median_low(durations) if durations else 0
 
 
-def _base(adaptive: Adaptive, learned: Learned, median_ns: int) -> int:
-    if adaptive.by == "errors" or not median_ns:
+def _base(adaptive: Adaptive, learned: Learned, durations: Sequence[int], median_ns: int) -> int:
+    """The lowest of the medians, each taken for as much as it may be in truth: that of n durations
+    is off by about `1/sqrt(n)` of itself.
+
+    As they are, the lowest of many small windows is far too low, every attempt looks queued, and
+    the limit stays where it is: two quick answers out of a window of two once held an endpoint of
+    12 slots at 6 attempts.
+    """
+    if adaptive.by == "errors" or len(durations) < WINDOW_ENDS:
         return learned.base_ns
+    at_most_ns = int(median_ns * (1 + 1 / sqrt(len(durations))))
     if learned.back_to or not learned.base_ns:
-        return median_ns
-    lower = median_ns < learned.base_ns * (1 - BASE_SHIFT)
-    return median_ns if lower else learned.base_ns
+        return at_most_ns
+    lower = at_most_ns < learned.base_ns * (1 - BASE_SHIFT)
+    return at_most_ns if lower else learned.base_ns
 
 
 def _queued(limit: float, base_ns: int, median_ns: int) -> float:
@@ -208,9 +215,11 @@ def _step(  # the numbers of one window
         return -lg, "errors"
     if window.throttled:
         return -lg, "throttled"
+    if not busy:  # what is in flight is bounded by something else, so the limit has no say in it
+        return 0.0, "spare"
     if queued > 6 * lg:
         return -lg, "queue"
-    if not busy or queued >= 3 * lg:
+    if queued >= 3 * lg:
         return 0.0, "spare"
     if adaptive.by == "latency" and queued <= lg:
         return 6 * lg, "spare"

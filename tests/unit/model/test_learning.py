@@ -1,5 +1,7 @@
 """What an adaptive gate learns: from medians of windows, inside what is set, with evidence."""
 
+from random import Random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -116,8 +118,10 @@ def test_a_limit_of_a_hundred_moves_by_how_many_wait(
     assert (event.why if event else None) == why
 
 
-def test_a_limit_that_is_not_used_does_not_rise() -> None:
-    assert step(known(100), window(*[100] * 9, busiest=int(100 * BUSY) - 1)) is None
+@pytest.mark.parametrize("median_ms", [100, 150])
+def test_a_limit_that_is_not_used_does_not_move(median_ms: int) -> None:
+    """It has no say in what is in flight, so a queue is not of its making."""
+    assert step(known(100), window(*[median_ms] * 9, busiest=int(100 * BUSY) - 1)) is None
 
 
 @pytest.mark.parametrize(
@@ -145,12 +149,32 @@ def test_by_errors_latency_means_nothing() -> None:
     assert (event.limit, event.base_ns) == (102, 0)
 
 
-def test_the_base_is_the_lowest_median_and_not_the_lowest_duration() -> None:
+def test_the_base_is_of_the_median_and_not_of_the_lowest_duration() -> None:
     """One quick answer would make every other one look queued."""
-    event = step(Learned(limit=10), window(1, *[100] * 9))
+    event = step(Learned(limit=10), window(1, *[100] * 15))
 
     assert event is not None
-    assert event.base_ns == BASE_NS
+    assert event.base_ns == 125 * MILLISECOND
+
+
+def test_the_base_is_not_taken_from_a_few() -> None:
+    """A limit of 1 makes windows of two."""
+    event = step(Learned(limit=1, cautious=True), window(1, 1))
+
+    assert event is not None
+    assert (event.limit, event.base_ns) == (2, 0)
+
+
+@pytest.mark.parametrize("ends", [8, 125])
+def test_the_base_of_many_windows_is_not_that_of_the_luckiest(ends: int) -> None:
+    """Work whose durations vary by half and which waits for nobody: the ramp has small windows."""
+    rng = Random(1)
+    learned = Learned(limit=30)
+    for _ in range(300):
+        event = step(learned, window(*(rng.gammavariate(4, 25) for _ in range(ends)), busiest=1))
+        learned = learned_of(event) if event is not None else learned
+
+    assert 60 * MILLISECOND <= learned.base_ns <= 110 * MILLISECOND  # the true median is 92
 
 
 def test_the_base_is_measured_anew_at_half_the_limit_and_then_left() -> None:
@@ -161,7 +185,7 @@ def test_the_base_is_measured_anew_at_half_the_limit_and_then_left() -> None:
     assert (measuring.limit, measuring.back_to, measuring.why) == (50, 100, "measure")
     assert measuring.measure_at == mono(1) + MEASURE_NS
 
-    measured = step(learned_of(measuring), window(*[300] * 9))
+    measured = step(learned_of(measuring), window(*[240] * 16))
     assert measured is not None
     assert (measured.limit, measured.back_to, measured.why) == (100, 0, "measured")
     assert measured.base_ns == 300 * MILLISECOND
