@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from types import TracebackType
 
+from taskmaster.actors.adopting import adopt, hold_again
 from taskmaster.actors.backlog import Backlog, Waiting
 from taskmaster.actors.ending import Successor
 from taskmaster.actors.gate_stream import GateStream, folded_gate
@@ -37,7 +38,6 @@ from taskmaster.actors.timer import Timer, Wakes
 from taskmaster.events.log import GateSnapshot
 from taskmaster.events.types import (
     AttemptFailed,
-    AttemptStarted,
     AttemptVoided,
     Mono,
     Position,
@@ -99,9 +99,9 @@ class GateActor(LoopActor):
     def on_start(self) -> None:
         """Restore from the log before anything starts; what is told meanwhile waits."""
         self._line.pacer = None
-        self._line.ref = self.actor_ref
         self._line.actor = self
-        self.spawn(self._read_snapshot())
+        is_first, self._line.ref = self._line.ref is None, self.actor_ref
+        self.spawn(self._read_snapshot(is_first=is_first))
 
     def on_stop(self) -> None:
         """Send nothing more."""
@@ -124,7 +124,9 @@ class GateActor(LoopActor):
             for held in pacer.stop():
                 tasks.running[held.task].held = held
 
-    async def _read_snapshot(self) -> None:
+    async def _read_snapshot(self, *, is_first: bool) -> None:
+        if not is_first:  # what the life before it had appended must be in the snapshot
+            await self._ports.journal.settled()
         snapshot = await self._ports.reader.gate_snapshot(self._name)
         tell(self.actor_ref, SnapshotRead(snapshot))
 
@@ -198,24 +200,16 @@ class GateActor(LoopActor):
         own = partial(tell, self.actor_ref)
         self._pages = Pages(self._ports.reader, self._name, partial(tell, self.actor_ref))
         self._idle = IdleTasks(self._ports, self.spawn, own, self._stopped_ns)
-        for task_id, flight in list(self._line.tasks.running.items()):
-            if not flight.committed_at or flight.committed_at > snapshot.position:
-                gate = evolve_attempt(gate, flight.started)
-            if flight.is_over:  # its end was told to the incarnation before, or is in the stash
-                del self._line.tasks.running[task_id]
-                continue
-            if not flight.is_paced or flight.held is not None:
-                pacer.granted()
-        self._gate = gate
+        running = self._line.tasks.running
+        adopted = adopt(gate, snapshot, running, pacer)
+        self._gate = adopted.gate
         self._line.concurrency = gate.settings.limits.concurrency
         self._line.pacer = pacer
-        for flight in self._line.tasks.running.values():
-            held, flight.held = flight.held, None
-            if held is not None:
-                pacer.hold(held)
-        for attempt in snapshot.traffic.open:
-            if attempt.task not in self._line.tasks.running:
-                self._idle.interrupted(attempt)
+        hold_again(running, pacer)
+        for crashed in adopted.crashed:
+            self._idle.crashed(crashed)
+        for attempt in adopted.interrupted:
+            self._idle.interrupted(attempt)
 
     # --- starting -----------------------------------------------------------------------------
 
@@ -335,7 +329,7 @@ class GateActor(LoopActor):
 
     def _attempt_ended(self, ended: AttemptEnded) -> None:
         assert self._line.tasks is not None
-        self._line.tasks.running.pop(ended.task.id, None)
+        self._line.tasks.forget(ended.task.id, ended.event.attempt)
         if isinstance(ended.event, AttemptFailed) and ended.event.fault == "endpoint":
             self._last_error = ended.event.error or ended.event.outcome
         if ended.position > self._position:
@@ -353,8 +347,11 @@ class GateActor(LoopActor):
             return
         gate = self._live_gate()
         for event in decided.events:
-            is_attempt = isinstance(event, AttemptFailed | AttemptVoided | AttemptStarted)
-            if is_attempt and decided.position > self._position:
+            # a start is counted since its grant
+            if (
+                isinstance(event, AttemptFailed | AttemptVoided)
+                and decided.position > self._position
+            ):
                 gate = evolve_attempt(gate, event)
         self._gate = gate
         self._after(decided.task, decided.number, decided.position, decided.successor)
@@ -383,11 +380,11 @@ class GateActor(LoopActor):
         """Give the slot back. Its token counts as spent until the next start says otherwise."""
         assert self._line.pacer is not None
         assert self._line.tasks is not None
-        self._line.pacer.lost()
-        self._line.tasks.running.pop(task_id, None)
-        gate = self._live_gate()
-        lost = AttemptVoided(at=self._ports.clock.wall(), gate=gate.name, attempt=0)
-        self._gate = evolve_attempt(gate, lost)
+        if self._line.tasks.running.pop(task_id, None) is not None:  # else of a life before
+            self._line.pacer.lost()
+            gate = self._live_gate()
+            lost = AttemptVoided(at=self._ports.clock.wall(), gate=gate.name, attempt=0)
+            self._gate = evolve_attempt(gate, lost)
         self._backlog.remove(task_id)
         self._backlog.lose()
 
@@ -395,11 +392,13 @@ class GateActor(LoopActor):
         """Its end is recorded by the gate, with the start if that was not durable."""
         assert self._line.pacer is not None
         assert self._line.tasks is not None
-        flight = self._line.tasks.running.pop(crashed.task, None)
-        if flight is not None and not flight.is_paced:
-            self._line.pacer.lost()
-        else:
+        flight = self._line.tasks.forget(crashed.task, crashed.started.attempt)
+        if flight is None:
+            return  # told of a life before, which was taken over
+        if flight.is_paced:
             self._line.pacer.drop(crashed.task)
+        else:
+            self._line.pacer.lost()
         self._idle.crashed(crashed)
 
     # --- commands -----------------------------------------------------------------------------

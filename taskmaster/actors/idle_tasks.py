@@ -148,13 +148,14 @@ class IdleTasks:
         def decider(task: Task, _series: Series | None) -> Decision:
             events: tuple[TaskEvent, ...] = ()
             if task.starts < report.started.attempt:
+                assert task.state == "waiting", "another writer of a task in flight"
                 events = (report.started,)
                 task = evolve(task, report.started)
-            elif task.state != "in_flight":
+            elif task.state != "in_flight" or task.starts != report.started.attempt:
                 return Decision(())
             return Decision((*events, crashed(task, self._moment(), report.error)))
 
-        self._decide(report.task, decider)
+        self._decide(report.task, decider, settled=True)
 
     def interrupted(self, attempt: OpenAttempt) -> None:
         """End an attempt that nobody carries any more: its process or its unit is gone."""
@@ -203,18 +204,29 @@ class IdleTasks:
         decider: Decider,
         told: Told = _nobody,
         missing: Callable[[], None] = lambda: None,
+        *,
+        settled: bool = False,
     ) -> None:
         waiting = self._busy.get(task_id)
         if waiting is not None:
             waiting.append((decider, told))
             return
         self._busy[task_id] = deque()
-        self._spawn(self._run(task_id, decider, told, missing))
+        self._spawn(self._run(task_id, decider, told, missing, settled=settled))
 
     async def _run(
-        self, task_id: TaskId, decider: Decider, told: Told, missing: Callable[[], None]
+        self,
+        task_id: TaskId,
+        decider: Decider,
+        told: Told,
+        missing: Callable[[], None],
+        *,
+        settled: bool = False,
     ) -> None:
-        """Read, decide, append; again when another writer was faster."""
+        """Read, decide, append; again when another writer was faster. `settled`: first let become
+        durable what an actor that is gone had handed to the journal."""
+        if settled:
+            await self._ports.journal.settled()
         reader = self._ports.reader
         task = await read_task(reader, task_id)
         if task is None:

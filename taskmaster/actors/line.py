@@ -16,7 +16,7 @@ from taskmaster.actors.pacer import Held, Pacer
 from taskmaster.actors.ports import Clock, Ids, Rng
 from taskmaster.delivery.headers import Signer
 from taskmaster.delivery.sender import Sender
-from taskmaster.events.log import Reader
+from taskmaster.events.log import Append, Reader
 from taskmaster.events.types import AttemptStarted, GateName, Position
 from taskmaster.supervision import Down, tell
 
@@ -38,6 +38,17 @@ class JournalLine:
         """Have one append committed. On the loop's thread."""
         assert self.journal is not None
         self.journal.gather(entry)
+
+    async def settled(self) -> None:
+        """Wait until all that was handed in so far is durable or refused, and told of."""
+        settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def told(_result: object) -> None:
+            if not settled.done():  # whoever waited may have gone
+                settled.set_result(None)
+
+        self.append(Entry(Append(()), "control", told))  # the last lane
+        await settled
 
 
 class Slots:
@@ -120,15 +131,17 @@ class Ports:
 class Flight:
     """An attempt from its grant to its end, as the gate and the task's actor both see it."""
 
-    __slots__ = ("committed_at", "held", "is_over", "is_paced", "number", "ref", "started")
+    __slots__ = ("committed_at", "error", "held", "is_over", "is_paced", "number", "ref", "started")
 
     def __init__(self, number: Position, started: AttemptStarted) -> None:
-        """`committed_at` is 0 until the start is durable; `held` is set while no gate paces it."""
+        """`committed_at` is 0 until the start is durable; `held` is set while no gate paces it;
+        `is_over` once its end was told to the gate, `error` where that end was a crash."""
         self.number = number
         self.started = started
         self.committed_at = Position(0)
         self.held: Held | None = None
         self.is_over = False
+        self.error = ""
         self.is_paced = False
         self.ref: pykka.ActorRef[Any] | None = None
 

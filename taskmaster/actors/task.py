@@ -88,6 +88,7 @@ class TaskActor(LoopActor):
         self._appending = False
         if not isinstance(result, Committed):
             assert isinstance(result, VersionConflict)
+            self._flight.is_over = True
             self._line.tell(StartLost(self._task.id))
             self._stop()
             return
@@ -321,8 +322,9 @@ class TaskActor(LoopActor):
         self.now(self._start_appended, result)
 
     def _end_replied(self, ended: Ending, result: AppendResult) -> None:
-        if isinstance(result, Committed) and not self.life.is_over:
-            # the gate hears of ends from the journal itself, hence in log order
+        if isinstance(result, Committed):
+            # the gate hears of ends from the journal itself, hence in log order, and also where
+            # the actor has crashed meanwhile
             assert self._result is not None
             self._tell_ended(self._result, ended, result)
         self.now(partial(self._end_appended, ended), result)
@@ -334,6 +336,7 @@ class TaskActor(LoopActor):
         result: AppendResult,
     ) -> None:
         assert isinstance(result, Committed)
+        self._flight.is_over = True
         self._line.tell(
             AttemptEnded(
                 event=event,
@@ -391,24 +394,33 @@ class TasksActor(LoopActor):
         """The tasks in flight, until the gate has heard of their end."""
         return self._running
 
+    def forget(self, task: TaskId, attempt: int) -> Flight | None:
+        """The gate has heard of this attempt's end; None where another life of it has."""
+        flight = self._running.get(task)
+        if flight is None or flight.started.attempt != attempt:
+            return None
+        return self._running.pop(task)
+
     def start_task(self, task: Task, number: Position, started: AttemptStarted) -> None:
         """Start the actor of a granted attempt."""
         flight = Flight(number, started)
         actor = TaskActor(task, flight, self._line, self._ports)
-        actor.life.owner = self._ended
+        actor.life.owner = partial(self._ended, flight)
         self._running[task.id] = flight
         flight.ref = actor.launch()
 
-    def _ended(self, down: Down) -> None:
-        """Its gate forgets the flight once it has heard of the end, in log order."""
+    def _ended(self, flight: Flight, down: Down) -> None:
+        """Its gate forgets the flight once it has heard of the end, in log order; an actor that
+        crashes after that has harmed nobody."""
         self._ports.slots.give_back()
         task_id = TaskId(down.name)
         if self._line.pacer is not None:
             # ended between being let go and leaving: taken as sent, for nobody knows
             self._line.pacer.departed(task_id)
-        flight = self._running[task_id]
-        flight.is_over = True
-        if down.error is not None:
-            self._line.crashed(down)
-            crashed = TaskCrashed(task_id, flight.started, flight.number, repr(down.error)[:500])
-            self._line.tell(crashed)
+        was_over, flight.is_over = flight.is_over, True
+        if down.error is None:
+            return
+        self._line.crashed(down)
+        if not was_over:
+            flight.error = repr(down.error)[:500]
+            self._line.tell(TaskCrashed(task_id, flight.started, flight.number, flight.error))

@@ -167,7 +167,13 @@ class LoopActor(pykka.Actor):
     # --- mail ---------------------------------------------------------------------------------
 
     def spawn(self, work: Coroutine[Any, Any, object]) -> None:
-        """Run a coroutine that belongs to this actor: it ends with it, and its error crashes it."""
+        """Run a coroutine that belongs to this actor: it ends with it, and its error crashes it.
+
+        Of an actor that is over it does not begin: a reply that came late may ask for one.
+        """
+        if self.life.is_over:
+            work.close()
+            return
         loop = self.inbox.loop
         assert loop is not None
         task = loop.create_task(self._guarded(work))

@@ -23,19 +23,23 @@ from taskmaster.model.limits import Spacing
 from taskmaster.model.retry import Answer
 from tests.simulation.checks import Broken
 from tests.simulation.scenario import run_seed
+from tests.simulation.world import faults_of
 
 CHUNK = 50
 SEEDS = 500
+CRASH_SEEDS = 100
+MORE_CRASH_SEEDS = 2_000
 MORE_SEEDS = 10_000
 MOST_SEEDS_TO_CATCH = 40
 
 
-def _run(first: int, last: int) -> None:
+def _run(first: int, last: int, *, crashes: bool = False) -> None:
     for seed in range(first, last):
         try:
-            run_seed(seed)
+            run_seed(seed, faults_of(seed, crashes=crashes))
         except Exception as error:
-            pytest.fail(f"seed {seed}: {error!r}; repeat: python -m tests.simulation {seed} {seed}")
+            again = f"{seed} {seed}{' --crashes' if crashes else ''}"
+            pytest.fail(f"seed {seed}: {error!r}; repeat: python -m tests.simulation {again}")
 
 
 @pytest.mark.slow
@@ -49,6 +53,21 @@ def test_no_seed_breaks_a_promise(first: int) -> None:
 @pytest.mark.parametrize("first", range(SEEDS, MORE_SEEDS, 10 * CHUNK))
 def test_no_further_seed_breaks_a_promise(first: int) -> None:
     _run(first, first + 10 * CHUNK)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(0, CRASH_SEEDS, 25))
+def test_after_crashes_of_actors_state_equals_the_replay(first: int) -> None:
+    """Conformance row 56, and every promise through it: gates, tasks and what supervises them
+    crash at random messages and waits."""
+    _run(first, first + 25, crashes=True)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1_200)
+@pytest.mark.parametrize("first", range(CRASH_SEEDS, MORE_CRASH_SEEDS, 5 * CHUNK))
+def test_no_further_crash_of_an_actor_breaks_a_promise(first: int) -> None:
+    _run(first, min(first + 5 * CHUNK, MORE_CRASH_SEEDS), crashes=True)
 
 
 # --- builds that are broken on purpose ---------------------------------------------------------

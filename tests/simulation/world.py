@@ -34,6 +34,7 @@ from taskmaster.events.types import (
 from taskmaster.model.retry import Answer, Responded, Unanswered
 from taskmaster.supervision.simulated import SimulatedLoop
 from tests.simulation.checks import Broken
+from tests.simulation.strikes import Strikes, StrikingTurns, Struck
 
 EPOCH = 1_790_000_000 * SECOND
 
@@ -53,8 +54,8 @@ class Faults(Struct, frozen=True):
     actor_crashes: float = 0.0
 
 
-def faults_of(seed: int) -> Faults:
-    """A random subset of the faults."""
+def faults_of(seed: int, *, crashes: bool = False) -> Faults:
+    """A random subset of the faults; with `crashes` also some rate of crashes of actors."""
     rng = random.Random(seed * 7919)
 
     def some(value: float) -> float:
@@ -70,6 +71,7 @@ def faults_of(seed: int) -> Faults:
         endpoint_hangs=some(0.1),
         outage_ns=int(some(1) * rng.uniform(2, 20) * SECOND),
         clock_steps=rng.random() < 0.3,
+        actor_crashes=rng.choice((0.001, 0.005, 0.02, 0.1)) if crashes else 0.0,
     )
 
 
@@ -159,6 +161,7 @@ class SimulatedReader:
         async def ask(*args: Any, **kwargs: Any) -> Any:
             rng = self._world.rng
             await asyncio.sleep(rng.uniform(0, 0.002))
+            self._world.strikes.meet_coroutine()
             answer = method(*args, **kwargs)
             await asyncio.sleep(rng.uniform(0, 0.003))
             return answer
@@ -174,6 +177,7 @@ class SimulatedEndpoint:
         self._loop = loop
 
     async def send(self, outbound: Outbound) -> Answer:
+        self._world.strikes.meet_coroutine()
         world, rng, faults = self._world, self._world.rng, self._world.faults
         began = self._loop.now_ns
         headers = dict(outbound.headers)
@@ -195,6 +199,7 @@ class SimulatedEndpoint:
             await asyncio.sleep(outbound.timeout_ns / SECOND)
             return Unanswered("timeout", took(), "no answer in time")
         await asyncio.sleep(rng.uniform(0.005, 0.3))
+        world.strikes.meet_coroutine()
         if not world.calm and rng.random() < faults.endpoint_fails:
             return Responded(500, took())
         if not world.calm and rng.random() < faults.endpoint_throttles:
@@ -230,6 +235,9 @@ class World:
         self.acknowledged: set[TaskId] = set()
         self.checks: list[Any] = []
         self.found: list[Broken] = []
+        self.strikes = Strikes(
+            self.faults.actor_crashes, random.Random(seed ^ 0xC4A5), lambda: self.calm
+        )
         out_from = self.rng.randrange(0, 10) * SECOND
         self._outage = (out_from, out_from + self.faults.outage_ns)
 
@@ -260,8 +268,8 @@ class World:
         asyncio.get_running_loop().stop()
 
     def _heard(self, incident: Incident) -> None:
-        """No fault of a seed makes an actor crash: where one does, it has met a bug."""
-        if isinstance(incident, Crashed):
+        """No fault but a strike makes an actor crash: where one does, it has met a bug."""
+        if isinstance(incident, Crashed) and not isinstance(incident.error, Struck):
             what = f"{incident.path} crashed by {incident.message}: {incident.error!r}"
             broken = Broken(what)
             broken.__cause__ = incident.error
@@ -285,6 +293,8 @@ class World:
         self.lives += 1
         loop = SimulatedLoop(self.rng.getrandbits(32))
         loop.now_ns = self.now_ns
+        if self.faults.actor_crashes:
+            loop.turns = StrikingTurns(loop, loop.rng, self.strikes)
         asyncio.set_event_loop(loop)
         loop.set_exception_handler(self._unheard)
         died: list[str] = []

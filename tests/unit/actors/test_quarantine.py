@@ -32,11 +32,16 @@ COOL_OFF_S = COOL_OFF_NS / SECOND
 async def give_up(node: Node, gate: GateName = NAME) -> None:
     """Crash a gate until its unit gives up."""
     for _ in range(UNIT_INTENSITY + 1):
-        actor = node.gates.live(gate)
-        assert actor is not None
-        tell(actor.actor_ref, "a bug")
-        await asyncio.sleep(0.1)
+        await crash(node, gate)
     assert gate not in node.gates.units
+
+
+async def crash(node: Node, gate: GateName = NAME) -> None:
+    """Crash a gate once."""
+    actor = node.gates.live(gate)
+    assert actor is not None
+    tell(actor.actor_ref, "a bug")
+    await asyncio.sleep(0.1)
 
 
 async def prepared(node: Node) -> None:
@@ -193,9 +198,11 @@ def test_it_is_recorded_though_the_store_was_away() -> None:
 
     async def main(node: Node) -> None:
         await prepared(node)
+        for _ in range(UNIT_INTENSITY):
+            await crash(node)
         world.trouble = [NotStored("the disk is full")] * 5
-        await give_up(node)
-        await asyncio.sleep(0.1)
+        await crash(node)
+        assert NAME not in node.gates.units
         assert quarantined(world) == []
         await asyncio.sleep(2)
         answer = await node.intake.gate_command(NAME, ReleaseGate(CAUSE))

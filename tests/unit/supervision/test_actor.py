@@ -545,6 +545,26 @@ def test_a_spawned_coroutine_ends_with_its_actor(run: Runs, end: str) -> None:
     run(main)
 
 
+def test_a_coroutine_that_is_asked_for_after_the_end_does_not_begin(run: Runs) -> None:
+    """A reply that comes late may ask for it."""
+
+    async def main() -> None:
+        actor, ref, _ = made()
+        told: list[str] = []
+
+        async def work() -> None:
+            told.append("begun")
+
+        tell(ref, ValueError("bug"))
+        await turns()
+        actor.spawn(work())
+        await turns()
+
+        assert told == []
+
+    run(main)
+
+
 def test_what_a_coroutine_raises_while_its_actor_ends_is_no_second_end(run: Runs) -> None:
     async def main() -> None:
         actor, ref, downs = made()
