@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.recovery.__main__ import Run, keep
+from benchmarks.recovery.story import Story, live
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -47,3 +50,22 @@ def test_without_arguments_the_benchmarks_are_listed() -> None:
 
     names = [line.split()[0] for line in ran.stdout.splitlines()]
     assert names[:3] == ["drain", "submit", "lateness"]
+
+
+@pytest.mark.slow
+def test_the_recovery_benchmark_measures_and_draws(tmp_path: Path) -> None:
+    """With the real server and endpoint, but a backlog of seconds."""
+    story = Story("metastable", "adaptive", 250, 1, 50, 5.0, 2.0, 60.0)
+
+    found = live(story, tmp_path)
+    keep(tmp_path / "drawn", Run(story, found))
+
+    assert found.drained_s is not None
+    assert (found.crashes, found.open, found.unexplained) == (0, 0, 0)
+    assert sorted(file.name for file in (tmp_path / "drawn").iterdir()) == [
+        "backlog.svg",
+        "cost.svg",
+        "in-flight.svg",
+        "runs.json",
+        "work.svg",
+    ]

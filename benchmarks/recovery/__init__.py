@@ -1,0 +1,1 @@
+"""What happens to an endpoint that comes back to a backlog: with no gate, and with each kind."""
