@@ -11,6 +11,7 @@ from typing import Protocol
 
 from taskmaster.actors.crash_switch import CrashingCommitter, CrashingSender, CrashSwitch
 from taskmaster.actors.node import IN_FLIGHT, Node, NodeSettings
+from taskmaster.actors.poison_switch import PoisonedReader, PoisonedSender, PoisonSwitch
 from taskmaster.actors.supervisor import Incident
 from taskmaster.actors.system import (
     SystemClock,
@@ -51,8 +52,10 @@ class LocalNode:
         incident: Callable[[Incident], None] = lambda _incident: None,
         progress: Progress | None = None,
         crash_at: str = "",
+        poison: str = "",
     ) -> None:
-        """Open the store; `crash_at` is for tests (`crash_switch.py`).
+        """Open the store; `crash_at` and `poison` are for tests (`crash_switch.py`,
+        `poison_switch.py`).
 
         It takes milliseconds, unless the index must be built anew, which `progress` is told of.
 
@@ -76,7 +79,12 @@ class LocalNode:
             switch = CrashSwitch(crash_at)
             committer = CrashingCommitter(committer, switch)
             sender = CrashingSender(sender, switch)
-        self._reader = ThreadReader(reader)
+        if poison:
+            poisons = PoisonSwitch(poison)
+            sender = PoisonedSender(sender, poisons)
+            self._reader: ThreadReader = PoisonedReader(reader, poisons)
+        else:
+            self._reader = ThreadReader(reader)
         self._close_reader = reader.close
         self._sender = sender
         self.node = Node(

@@ -20,7 +20,7 @@ import uvicorn
 import uvloop
 
 from taskmaster import __version__
-from taskmaster.actors.crash_switch import VARIABLE
+from taskmaster.actors import crash_switch, poison_switch
 from taskmaster.actors.local import LocalNode
 from taskmaster.actors.node import Node
 from taskmaster.actors.supervisor import Crashed, GaveUp, Incident, Restarted
@@ -118,7 +118,8 @@ async def _serve(settings: Settings, ring: KeyRing, listener: socket.socket) -> 
         in_flight=settings.delivery.in_flight,
         signers=lambda gate: signers.get(gate, ()),
         incident=_tell_log,
-        crash_at=os.environ.get(VARIABLE, ""),
+        crash_at=os.environ.get(crash_switch.VARIABLE, ""),
+        poison=os.environ.get(poison_switch.VARIABLE, ""),
     )
     stopping = _on_signals()
     await local.node.start()

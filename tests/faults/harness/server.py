@@ -24,6 +24,7 @@ class Server:
         *,
         settings: Mapping[str, str] | None = None,
         crash_at: str = "",
+        poison: str = "",
         prefix: Sequence[str] = (),
     ) -> None:
         """`prefix` is a command that runs the server, such as nsenter."""
@@ -32,6 +33,8 @@ class Server:
         environ |= {"PYTHONPATH": str(ROOT), "TASKMASTER_LOG__FORMAT": "json", **(settings or {})}
         if crash_at:
             environ["TASKMASTER_CRASH_AT"] = crash_at
+        if poison:
+            environ["TASKMASTER_POISON"] = poison
         serve = [sys.executable, "-m", "taskmaster.cli.main", "serve", "--store", str(store)]
         with stderr.open("wb") as file:
             self.process = subprocess.Popen(

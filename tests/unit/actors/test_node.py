@@ -15,10 +15,12 @@ from taskmaster.events.log import NotStored, Unknown
 from taskmaster.events.types import (
     DAY,
     SECOND,
+    ActorCrashed,
     AttemptFailed,
     AttemptStarted,
     GateName,
     GateRampStepped,
+    Position,
     Rate,
     Request,
     Retry,
@@ -592,6 +594,67 @@ def test_a_task_that_crashes_its_actor_is_dead_after_its_attempts_and_others_liv
     last = world.events_of(poison)[-1]
     assert isinstance(last, AttemptFailed)
     assert (last.outcome, last.reason) == ("crashed", "poison")
+
+
+def test_of_a_task_that_crashes_its_actor_neither_gate_nor_neighbours_notice() -> None:
+    """Each crash is an event that names it; nothing is restarted, nothing is late."""
+    world = World()
+    poison: list[TaskId] = []
+
+    def answer(outbound: Outbound) -> Responded:
+        if dict(outbound.headers)["TaskMaster-Task"] in poison:
+            raise KeyError("a bug")
+        return OK
+
+    world.endpoint.answer = answer
+
+    async def main(node: Node) -> None:
+        for gate in (NAME, B):
+            await open_gate(node, settings(concurrency=1), gate)
+        poison.extend(await submit(node, retry=Retry(max_attempts=4, jitter="none")))
+        for gate in (NAME, B):
+            await submit(node, 20, gate=gate, delay_ns=SECOND)
+        await asyncio.sleep(1.5)
+        assert len({sent.task for sent in world.endpoint.sent}) == 41
+        await asyncio.sleep(30)
+
+    world.live(main)
+
+    assert world.row(poison[0]).state == "dead"
+    assert [type(incident) for incident in world.incidents] == [Crashed] * 4
+    events = world.store.reader().events(after=Position(0))
+    crashes = [r.event for r in events if isinstance(r.event, ActorCrashed)]
+    assert {(e.path, e.error) for e in crashes} == {
+        (f"gates/{NAME}/tasks/{poison[0]}", "KeyError: 'a bug'")
+    }
+    assert len(crashes) == 4
+
+
+def test_an_end_that_is_recorded_after_its_actors_crash_is_the_tasks_end() -> None:
+    """Found by simulation: the gate counted an attempt for ever that nobody carried."""
+    world = World()
+
+    async def main(node: Node) -> tuple[TaskId, int]:
+        await open_gate(node, settings())
+        (task,) = await submit(node)
+        world.commit_s = 0.5
+        while "AttemptStarted" not in world.names_of(task):
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.4)
+        flight = node.gates.units[NAME].line.tasks
+        assert flight is not None
+        ref = flight.running[task].ref
+        assert ref is not None
+        tell(ref, "a bug")
+        await asyncio.sleep(5)
+        actor = node.gates.live(NAME)
+        return task, actor.gate.in_flight if actor is not None and actor.gate is not None else 0
+
+    task, in_flight = world.live(main)
+
+    assert world.names_of(task) == ["TaskSubmitted", "AttemptStarted", "AttemptSucceeded"]
+    assert in_flight == 0
+    assert len(world.endpoint.sent) == 1
 
 
 def test_a_unit_that_gives_up_leaves_its_siblings_alone_and_comes_back() -> None:
