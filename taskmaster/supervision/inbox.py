@@ -139,14 +139,16 @@ class LoopInbox:
     def schedule(self) -> None:
         """Have the inbox served in a later turn."""
         assert self.loop is not None
-        assert self.serve is not None
+        serve = self.serve
+        if serve is None:
+            return  # it ended while another thread was about to have its mail served
         self.scheduled = True
         if self.turns is not None:
-            self.turns.soon(self.serve)
+            self.turns.soon(serve)
         elif threading.get_ident() == self.thread:
-            self.loop.call_soon(self.serve)
+            self.loop.call_soon(serve)
         else:
-            self.loop.call_soon_threadsafe(self.serve)
+            self.loop.call_soon_threadsafe(serve)
 
     def get(self) -> Envelope[Any]:
         """The next mail; there must be some."""
@@ -159,6 +161,7 @@ class LoopInbox:
     def close(self) -> None:
         """Nothing is served any more; who waits for a reply is told."""
         self.is_closed = True
+        self.serve = None  # it leads back to the actor: a cycle, which only a collection would free
         if self.mail or self.system:
             self.refuse()
 

@@ -1,7 +1,9 @@
 """The actor: its start, its mail, its end; on asyncio, on uvloop and in virtual time."""
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any
@@ -446,6 +448,24 @@ def test_a_bug_after_the_actor_has_stopped_itself_is_no_second_end(run: Runs) ->
 
 
 # --- watching ---------------------------------------------------------------------------------
+
+
+def test_an_actor_that_has_ended_is_freed_without_a_collection(run: Runs) -> None:
+    async def main() -> None:
+        actor, ref, downs = made()
+        alive = weakref.ref(actor)
+        gc.disable()
+        try:
+            await stop(ref)
+            await turns(2)
+            del actor
+
+            assert downs
+            assert alive() is None
+        finally:
+            gc.enable()
+
+    run(main)
 
 
 def test_every_watcher_hears_of_the_end_once_and_the_owner_first(run: Runs) -> None:
