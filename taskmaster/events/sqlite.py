@@ -40,7 +40,7 @@ from taskmaster.events.sqlite_file import (
     take_ownership,
     turn_to_wal,
 )
-from taskmaster.events.sqlite_index import IndexTables, put
+from taskmaster.events.sqlite_index import IndexTables, insert
 from taskmaster.events.sqlite_read import LogRecorder, SQLiteReader
 from taskmaster.events.sqlite_rebuild import Progress, is_index_current, rebuild_index
 from taskmaster.events.types import Epoch, Position, Stream, TaskId, Version
@@ -264,7 +264,7 @@ class SQLiteStore(LogRecorder):
             (fact.position, fact.stream, fact.version, *CODEC.encode(fact.event), SHARD, epoch)
             for fact in facts
         ]
-        put(connection, "INSERT INTO stored_events", rows)
+        insert(connection, "INSERT INTO stored_events", rows)
         changes = fold(self._tables.rows(facts, known), facts)
         self._tables.write(changes)
         return changes

@@ -10,6 +10,7 @@ rows under contention: 16 ms fetched row by row, 1 ms as one row of JSON.
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from itertools import islice
 from typing import TypeVar
 
@@ -29,6 +30,7 @@ from taskmaster.events.rows import (
     SeriesEntry,
     TaskEntry,
 )
+from taskmaster.events.sqlite_file import STATEMENTS
 from taskmaster.events.sqlite_schema import (
     ATTEMPT_COLUMNS,
     GATE_COLUMNS,
@@ -120,8 +122,10 @@ class IndexTables:
             else:
                 found[task_id] = task
         for chunk in _chunks(missing, 1):
-            where = f"task WHERE id IN ({_marks(len(chunk))})"
-            for task in select(self._connection, TASKS, TASK_ROW, where, chunk):
+            count = min(MAX_VARIABLES, _power_of_two(len(chunk)))
+            where = f"task WHERE id IN ({_marks(count)})"
+            padded = [*chunk, *[None] * (count - len(chunk))]
+            for task in select(self._connection, TASKS, TASK_ROW, where, padded):
                 found[task.id] = task
         return found
 
@@ -174,8 +178,8 @@ class IndexTables:
 
     def write(self, changes: Changes) -> None:
         """Store what a fold gave, in the order that `Changes` asks for."""
-        put, out = self._put, changes
-        put(f"INSERT INTO task ({TASK_COLUMNS})", _rows(out.submitted))
+        insert, put, out = self._insert, self._put, changes
+        insert(f"INSERT INTO task ({TASK_COLUMNS})", _rows(out.submitted))
         if out.changed:
             rows = [
                 (
@@ -192,17 +196,17 @@ class IndexTables:
                 for task in out.changed
             ]
             put(f"{_UPDATE_TASKS} FROM (", rows, ") AS v WHERE task.number = v.column1")
-        put(f"INSERT OR IGNORE INTO label ({LABEL_COLUMNS})", _rows(out.labels))
-        put(f"INSERT OR REPLACE INTO key ({KEY_COLUMNS})", _rows(out.keys))
+        insert(f"INSERT OR IGNORE INTO label ({LABEL_COLUMNS})", _rows(out.labels))
+        insert(f"INSERT OR REPLACE INTO key ({KEY_COLUMNS})", _rows(out.keys))
         put(
             "UPDATE key SET dead_at = v.column4 FROM (",
             [(end.gate, end.key, end.task, end.dead_at) for end in out.key_ends],
             ") AS v WHERE key.gate = v.column1 AND key.key = v.column2 AND key.task = v.column3",
         )
-        put(f"INSERT INTO attempt ({ATTEMPT_COLUMNS})", _rows(out.starts))
+        insert(f"INSERT INTO attempt ({ATTEMPT_COLUMNS})", _rows(out.starts))
         self._end_attempts(out.ends)
-        put(f"INSERT OR REPLACE INTO gate ({GATE_COLUMNS})", _rows(out.gates))
-        put(f"INSERT OR REPLACE INTO series ({SERIES_COLUMNS})", _rows(out.series))
+        insert(f"INSERT OR REPLACE INTO gate ({GATE_COLUMNS})", _rows(out.gates))
+        insert(f"INSERT OR REPLACE INTO series ({SERIES_COLUMNS})", _rows(out.series))
         self._add_due(changes)
         self._add_outcomes(changes)
 
@@ -228,7 +232,7 @@ class IndexTables:
         )
 
     def _add_due(self, changes: Changes) -> None:
-        self._put(
+        self._insert(
             "INSERT INTO due_bucket (gate, held, minute, count)",
             [(*place, count) for place, count in changes.due.items()],
             " ON CONFLICT (gate, held, minute) DO UPDATE SET count = count + excluded.count",
@@ -241,7 +245,7 @@ class IndexTables:
             self._connection.execute(
                 f"DELETE FROM outcome WHERE gate IN ({_marks(len(chunk))})", chunk
             )
-        self._put(
+        self._insert(
             "INSERT INTO outcome (gate, second, ended, failed)",
             [
                 (gate, second, ends.ended, ends.failed)
@@ -252,7 +256,10 @@ class IndexTables:
         )
         self._put("DELETE FROM outcome WHERE (gate, second) IN (", list(changes.forgotten), ")")
 
-    def _put(self, before: str, rows: Values, after: str = "") -> None:
+    def _insert(self, into: str, rows: Values, on_conflict: str = "") -> None:
+        insert(self._connection, into, rows, on_conflict)
+
+    def _put(self, before: str, rows: Values, after: str) -> None:
         put(self._connection, before, rows, after)
 
 
@@ -275,14 +282,36 @@ def json_object(struct: type[msgspec.Struct]) -> str:
     return f"json_object({fields})"
 
 
-def put(connection: sqlite3.Connection, before: str, rows: Values, after: str = "") -> None:
-    """One statement around `VALUES (...), ...`; more only beyond the bound of variables."""
+def insert(connection: sqlite3.Connection, into: str, rows: Values, on_conflict: str = "") -> None:
+    """One INSERT of all rows; the first value of a row is never None."""
+    put(connection, f"{into} SELECT * FROM (", rows, f") WHERE column1 IS NOT NULL{on_conflict}")
+
+
+def put(connection: sqlite3.Connection, before: str, rows: Values, after: str) -> None:
+    """One statement around `VALUES (...), ...`; more only beyond the bound of variables.
+
+    Rows of NULL, which must match nothing, fill it up to a power of two, so that a few prepared
+    statements serve batches of every size: preparing one costs as much as running it.
+    """
     if not rows:
         return
     width = len(rows[0])
+    most = MAX_VARIABLES // width
     for chunk in _chunks(rows, width):
+        count = min(most, _power_of_two(len(chunk)))
         flat = [value for row in chunk for value in row]
-        connection.execute(f"{before} VALUES {_tuples(len(chunk), width)}{after}", flat)
+        flat += [None] * (count * width - len(flat))
+        connection.execute(_around_values(before, count, width, after), flat)
+
+
+@lru_cache(maxsize=STATEMENTS)
+def _around_values(before: str, count: int, width: int, after: str) -> str:
+    return f"{before} VALUES {_tuples(count, width)}{after}"
+
+
+def _power_of_two(count: int) -> int:
+    """The first that is not below `count`."""
+    return 1 << (count - 1).bit_length()
 
 
 def _rows(entries: Sequence[msgspec.Struct]) -> Values:
