@@ -11,18 +11,26 @@ out. The cost is the difference, for a start and a stop together.
 import asyncio
 import gc
 import time
-from typing import Any, NamedTuple
+from types import SimpleNamespace
+from typing import Any, NamedTuple, cast
 
 from pykka import ActorRef
 
 from benchmarks.harness import Row, Target, alternate, median, parser, table
 from benchmarks.node import run
+from taskmaster.actors.gates import GatesActor, Unit
+from taskmaster.actors.line import GateLine
+from taskmaster.actors.node import Node
+from taskmaster.actors.supervisor import Supervisor as TreeSupervisor
+from taskmaster.actors.tree import places
 from taskmaster.supervision import ChildSpec, LoopActor, Ok, Supervisor, World, stop, tell
 from taskmaster.supervision.refs import ended, tell_to_stop
+from taskmaster.views.tree import places_of
 
 BEYOND = Target("at most", 20)
 RESTART = Target("at most", 1_000)
 LINEAR = Target("at most", 1.5)
+TREE = Target("at most", 1.0)
 RESTARTS = 200
 US = 1_000_000
 
@@ -68,6 +76,7 @@ def main() -> None:
         Row("us beyond the bare actor", ours - base, None, BEYOND),
         Row(f"{many:,} against {few:,}, each", ours / less, None, LINEAR),
         Row(f"us for a restart among {many:,}", median([c.start for c in restarts]), None, RESTART),
+        Row(f"s to list a tree of {many:,}", run(_tree(many)), None, TREE),
     ]
     table(f"supervision: {many:,} dynamic children", rows)
 
@@ -120,6 +129,29 @@ async def _restart(number: int) -> float:
     assert counts.active == number
     await stop(supervisor.actor_ref)
     return took / len(refs[:: max(1, number // RESTARTS)]) * US
+
+
+async def _tree(number: int) -> float:
+    """All places of as many actors under gates, in turns, as the API lists them."""
+    gates = SimpleNamespace(units={}, quarantine=SimpleNamespace(held=()))
+    for index in range(number // 3):
+        specs = (ChildSpec("tasks", Idle.start), ChildSpec("gate", Idle.start))
+        unit = Unit(
+            cast("GateLine", SimpleNamespace(tasks=None)),
+            TreeSupervisor(
+                f"gates/{index}", specs, mono_ns=time.monotonic_ns, listener=lambda _incident: None
+            ),
+        )
+        unit.supervisor.launch()
+        gates.units[str(index)] = unit
+    root = TreeSupervisor("node", (), mono_ns=time.monotonic_ns, listener=lambda _incident: None)
+    root.launch()
+    node = SimpleNamespace(tree=lambda: places(root, cast("GatesActor", gates)))
+    began = time.process_time()
+    found = [place async for place in places_of(cast("Node", node))]
+    found.sort(key=lambda place: place.path)
+    assert len(found) >= number - 3
+    return time.process_time() - began
 
 
 def _supervisor() -> Supervisor:
