@@ -87,7 +87,7 @@ class GateActor(LoopActor):
         self._stash: list[object] = []
         self._gate: Gate | None = None
         self._position = Position(0)
-        self._stream = GateStream(ports, self._own_appended)
+        self._stream = GateStream(ports, self._own_appended, self.spawn, line.wake)
         self._waits: Wait | None = None
         self._heard = 0
         self._last_error = ""
@@ -203,6 +203,7 @@ class GateActor(LoopActor):
         running = self._line.tasks.running
         adopted = adopt(gate, snapshot, running, pacer)
         self._gate = adopted.gate
+        self._stream.note_outage(adopted.gate)
         self._line.concurrency = gate.settings.limits.concurrency
         self._line.pacer = pacer
         hold_again(running, pacer)

@@ -5,7 +5,8 @@ is only that both are appended in turn, and that nothing starts before they are 
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from taskmaster.actors.journal import Entry, Refused
 from taskmaster.actors.line import Ports
@@ -25,6 +26,7 @@ from taskmaster.model.gate import Bucket, Gate, Open, Ramping, Traffic, evolve, 
 from taskmaster.model.learning import Window, learn
 from taskmaster.model.recovery import Seen, react
 from taskmaster.model.rejected import Rejected
+from taskmaster.model.steering import NoteRecovery
 
 
 def folded_gate(snapshot: GateSnapshot, name: GateName) -> Gate:
@@ -50,10 +52,20 @@ def _traffic(traffic: GateTraffic) -> Traffic:
 class GateStream:
     """Belongs to one gate actor, the one writer of the stream."""
 
-    def __init__(self, ports: Ports, appended: Callable[[bool], None]) -> None:
-        """`appended` tells the gate's actor, in log order, whether its events are durable."""
+    def __init__(
+        self,
+        ports: Ports,
+        appended: Callable[[bool], None],
+        spawn: Callable[[Coroutine[Any, Any, None]], None],
+        wake: Callable[[], None],
+    ) -> None:
+        """`appended` tells the gate's actor, in log order, whether its events are durable;
+        `wake` has it look again."""
         self._ports = ports
         self._appended = appended
+        self._spawn = spawn
+        self._wake = wake
+        self._is_noting = False
         self._window = Window()
         self._commands: deque[tuple[GateCommand, AnswerTo]] = deque()
         self._pending: tuple[tuple[GateEvent, ...], AnswerTo | None] | None = None
@@ -134,4 +146,18 @@ class GateStream:
             gate = evolve(gate, event, gate.name)
         if answer is not None:
             answer(GateDone(gate))
+        self.note_outage(gate)
         return gate
+
+    def note_outage(self, gate: Gate) -> None:
+        """Have an outage recorded that is not yet, once it is known how deep it began."""
+        if gate.outage is None or gate.has_recovery or self._is_noting:
+            return
+        self._is_noting = True
+        self._spawn(self._note_outage(gate.name))
+
+    async def _note_outage(self, name: GateName) -> None:
+        due = await self._ports.reader.due([name], self._ports.clock.wall())
+        self._is_noting = False
+        self.ask(NoteRecovery(due[name].eligible if name in due else 0), lambda _answer: None)
+        self._wake()

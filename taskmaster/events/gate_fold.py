@@ -42,6 +42,7 @@ from taskmaster.events.types import (
     GatePaused,
     GateProbed,
     GateQuarantined,
+    GateRampHeld,
     GateRampStepped,
     GateRecovered,
     GateReleased,
@@ -50,6 +51,7 @@ from taskmaster.events.types import (
     GateTripped,
     Mono,
     Position,
+    RecoveryStarted,
     Version,
     Wall,
 )
@@ -89,7 +91,7 @@ class GateFold:
             case GatePaused(until=until):
                 control = DRAINING if event.drain else PAUSED_GATE
                 gate = replace(gate, control=control, paused_until=until)
-            case GateDrained() | GateLimitLearned():
+            case GateDrained() | GateLimitLearned() | GateRampHeld() | RecoveryStarted():
                 pass
             case GateResumed():
                 gate = replace(gate, control=RUNNING, paused_until=None)

@@ -61,6 +61,7 @@ from taskmaster.events.types import (
     GatePaused,
     GateProbed,
     GateQuarantined,
+    GateRampHeld,
     GateRampStepped,
     GateRecovered,
     GateReleased,
@@ -72,6 +73,7 @@ from taskmaster.events.types import (
     Occurrence,
     OccurrenceSkipped,
     Position,
+    RecoveryStarted,
     SeriesChanged,
     SeriesCreated,
     SeriesEnded,
@@ -150,7 +152,9 @@ class _Batch:
                 | GateTripped()
                 | GateProbed()
                 | GateRampStepped()
+                | GateRampHeld()
                 | GateRecovered()
+                | RecoveryStarted()
                 | GateLimitLearned()
                 | GateQuarantined()
                 | GateReleased()

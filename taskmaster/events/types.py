@@ -391,6 +391,26 @@ class GateRecovered(Event, frozen=True, kw_only=True):
     mono: Mono
 
 
+class GateRampHeld(Event, frozen=True, kw_only=True):
+    """Someone keeps a ramp at its step (`held`), or lets it go on."""
+
+    mono: Mono
+    held: bool
+
+
+OutageCause = Literal["endpoint", "process_down", "paused", "quarantined", "clock_jump", "limits"]
+
+
+class RecoveryStarted(Event, frozen=True, kw_only=True):
+    """The gate's `number`th outage, for which it has left `open`: when it began, why, and how
+    many tasks were eligible then. It ends with `GateRecovered`."""
+
+    mono: Mono
+    number: int
+    outage: OutageCause
+    depth: int
+
+
 LearnCause = Literal["spare", "queue", "errors", "throttled", "measure", "measured"]
 
 
@@ -580,7 +600,9 @@ GateEvent = (
     | GateTripped
     | GateProbed
     | GateRampStepped
+    | GateRampHeld
     | GateRecovered
+    | RecoveryStarted
     | GateLimitLearned
     | GateQuarantined
     | GateReleased

@@ -30,6 +30,7 @@ from taskmaster.events.types import (
 from taskmaster.model.gate import KEPT_SECONDS, Gate
 from taskmaster.model.recovery import ramp_after_raise, ramp_after_stop
 from taskmaster.model.rejected import Rejected, invalid
+from taskmaster.model.steering import SteerCommand, steer
 from taskmaster.model.submission import LATEST
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,254}")
@@ -78,7 +79,7 @@ class ReleaseGate(Struct, frozen=True):
     cause: Cause
 
 
-GateCommand = SetGate | PauseGate | DrainGate | ResumeGate | CloseGate | ReleaseGate
+GateCommand = SteerCommand | SetGate | PauseGate | DrainGate | ResumeGate | CloseGate | ReleaseGate
 
 
 def decide(
@@ -89,6 +90,8 @@ def decide(
         return _set(gate, command, now, wall)
     if gate is None:
         return Rejected("not_found", "gate", "there is no such gate", "create it with PUT first")
+    if isinstance(command, SteerCommand):
+        return steer(gate, command, now, wall)
     at, cause = wall, command.cause
     match command:
         case PauseGate(until=until):

@@ -5,7 +5,7 @@ events and the attempts of its tasks, in log order; live code and replay share b
 command may do to a gate is in `control.py`, how a gate trips and comes back in `recovery.py`.
 """
 
-from typing import Literal, assert_never
+from typing import Literal, assert_never, get_args
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -27,6 +27,7 @@ from taskmaster.events.types import (
     GatePaused,
     GateProbed,
     GateQuarantined,
+    GateRampHeld,
     GateRampStepped,
     GateRecovered,
     GateReleased,
@@ -34,6 +35,9 @@ from taskmaster.events.types import (
     GateSettings,
     GateTripped,
     Mono,
+    OutageCause,
+    RampCause,
+    RecoveryStarted,
     Version,
     Wall,
 )
@@ -55,6 +59,10 @@ KEPT_SECONDS = 120
 """Outcomes older than this are forgotten; no trip window may be longer."""
 
 
+_OUTAGES: dict[RampCause, OutageCause] = {why: why for why in get_args(OutageCause)}
+"""A ramp that begins for one of these is an outage of that cause; any other follows a probe."""
+
+
 class Open(Struct, frozen=True, gc=False):
     """The whole of the limits holds."""
 
@@ -73,12 +81,13 @@ class Probing(Struct, frozen=True, gc=False):
 
 
 class Ramping(Struct, frozen=True, gc=False):
-    """A share of the limits holds at least until `until`."""
+    """A share of the limits holds at least until `until`, and while it is `held`."""
 
     step: int
     percent: int
     until: Mono
     trips: int
+    held: bool = False
 
 
 Mode = Open | Tripped | Probing | Ramping
@@ -102,8 +111,9 @@ class Bucket(Struct, frozen=True, gc=False):
 class Gate(Struct, frozen=True):
     """A gate's state. `in_flight` is starts less ends, never a stored counter.
 
-    `failed` sums up `buckets`. `stopped_ns` is the whole time in which the gate was paused,
-    tripped or probing, up to `stopped_since` when that is set.
+    `failed` sums up `buckets`. `recoveries` counts the outages that were recorded; `has_recovery`
+    says that the present one is among them. `stopped_ns` is the whole time in which the gate was
+    paused, tripped or probing, up to `stopped_since` when that is set.
     """
 
     name: GateName
@@ -118,6 +128,9 @@ class Gate(Struct, frozen=True):
     in_flight: int = 0
     tats: tuple[Mono, ...] = ()
     learned: Learned = Learned()
+    recoveries: int = 0
+    has_recovery: bool = False
+    outage: OutageCause | None = None
     throttled_until: Mono = Mono(0)
     failures_in_row: int = 0
     buckets: tuple[Bucket, ...] = ()
@@ -340,9 +353,17 @@ def _changed(gate: Gate, event: GateEvent) -> Gate:
         case GateRampStepped():
             trips = gate.mode.trips if not isinstance(gate.mode, Open) else 0
             mode = Ramping(event.step, event.percent, event.until, trips)
-            return _in_mode(gate, mode, event.mono)
+            why = event.why
+            if why == "probe" or why == "step" or why == "fallback":
+                why = "endpoint"
+            return _in_mode(gate, mode, event.mono, why)
+        case GateRampHeld(held=held):
+            assert isinstance(gate.mode, Ramping)
+            return replace(gate, mode=replace(gate.mode, held=held))
         case GateRecovered():
-            return _in_mode(gate, Open(), event.mono)
+            return _in_mode(replace(gate, has_recovery=False), Open(), event.mono)
+        case RecoveryStarted(number=number):
+            return replace(gate, recoveries=number, has_recovery=True)
         case GateLimitLearned():
             return replace(gate, learned=learned_of(event))
         case GateQuarantined():
@@ -353,9 +374,11 @@ def _changed(gate: Gate, event: GateEvent) -> Gate:
             assert_never(event)
 
 
-def _in_mode(gate: Gate, mode: Mode, at: Mono) -> Gate:
-    """Outcomes are counted anew in each mode; what was spent stays spent at the new share."""
-    moved = replace(gate, mode=mode, failures_in_row=0, buckets=(), failed=0)
+def _in_mode(gate: Gate, mode: Mode, at: Mono, why: OutageCause = "endpoint") -> Gate:
+    """Outcomes are counted anew in each mode; what was spent stays spent at the new share. An
+    outage keeps the cause for which the gate left `open`."""
+    outage = None if isinstance(mode, Open) else gate.outage or why
+    moved = replace(gate, mode=mode, failures_in_row=0, buckets=(), failed=0, outage=outage)
     return replace(moved, tats=carried_tats(allowed(gate), gate.tats, allowed(moved), at))
 
 

@@ -68,8 +68,8 @@ def next_reaction_at(gate: Gate) -> Mono | None:
     match gate.mode:
         case Tripped(until=until):
             return until
-        case Ramping(until=until):
-            return until
+        case Ramping(until=until, held=held):
+            return None if held else until
         case Open() | Probing():
             return None
         case _:
@@ -106,7 +106,7 @@ def _ramp_change(gate: Gate, mode: Ramping, now: Mono, wall: Wall, seen: Seen) -
     if ended >= FALLBACK_MIN_ATTEMPTS and ailing:
         lower = _share_below(gate, mode.percent)
         return None if lower is None else _step(gate, now, wall, step=lower, why="fallback")
-    if now < mode.until or ailing or ended - failed < gate.in_flight:
+    if mode.held or now < mode.until or ailing or ended - failed < gate.in_flight:
         return None
     return _step(gate, now, wall, step=_share_above(gate, mode.percent), why="step")
 
@@ -137,15 +137,19 @@ def is_failing(gate: Gate, wall: Wall) -> bool:
     return ended >= rules.trip_min_attempts and failed >= rules.trip_ratio * ended
 
 
+def away_ns(gate: Gate, trips: int) -> int:
+    """How long a gate stays away at most after so many trips in a row."""
+    rules = gate.settings.recovery
+    return min(rules.tripped_max_ns, rules.tripped_min_ns << min(trips - 1, 40))
+
+
 def _trip(gate: Gate, now: Mono, wall: Wall, seen: Seen, *, trips: int) -> GateTripped:
     """Away for 1, 2, 4 ... 30 s by default, jittered downwards by up to a quarter."""
-    rules = gate.settings.recovery
-    away_ns = min(rules.tripped_max_ns, rules.tripped_min_ns << min(trips - 1, 40))
-    away_ns -= int(away_ns * seen.u / 4)
+    longest_ns = away_ns(gate, trips)
     return GateTripped(
         at=wall,
         mono=now,
-        until=Mono(now + away_ns),
+        until=Mono(now + longest_ns - int(longest_ns * seen.u / 4)),
         trips=trips,
         failures=sum(bucket.failed for bucket in gate.buckets),
         attempts=sum(bucket.ended for bucket in gate.buckets),

@@ -27,11 +27,13 @@ from taskmaster.events.types import (
     GatePaused,
     GateProbed,
     GateQuarantined,
+    GateRampHeld,
     GateRampStepped,
     GateRecovered,
     GateReleased,
     GateResumed,
     GateTripped,
+    RecoveryStarted,
     TaskCancelled,
     TaskDied,
     TaskEvent,
@@ -117,7 +119,7 @@ def _after(standing: Standing, event: GateEvent) -> Standing:
             return replace(standing, stopped=True)
         case GateResumed():
             return replace(standing, stopped=False)
-        case GateDrained() | GateLimitLearned():
+        case GateDrained() | GateLimitLearned() | GateRampHeld() | RecoveryStarted():
             return standing
         case GateTripped():
             return replace(standing, mode="tripped")

@@ -820,8 +820,10 @@ def test_the_tree_shows_the_node_and_each_gate_with_work() -> None:
         return [info.path for info in node.tree()]
 
     assert world.live(main) == [
+        "node",
         "node/journal",
         "node/gates",
+        "gates/gate",
         "gates/gate/tasks",
         "gates/gate/gate",
     ]
