@@ -22,10 +22,11 @@ from taskmaster.events.types import (
     gate_stream,
 )
 from taskmaster.model.control import GateCommand, decide
-from taskmaster.model.gate import Bucket, Gate, Open, Ramping, Traffic, evolve, is_calm, restore
+from taskmaster.model.gate import Bucket, Gate, Open, Ramping, evolve, is_calm
 from taskmaster.model.learning import Window, learn
 from taskmaster.model.recovery import Seen, react
 from taskmaster.model.rejected import Rejected
+from taskmaster.model.restore import Traffic, restore
 from taskmaster.model.steering import NoteRecovery
 
 

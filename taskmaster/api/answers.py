@@ -8,6 +8,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from taskmaster.api.problems import Problem
+from taskmaster.events.types import OutageCause
 from taskmaster.model.gate import GateStateName, WaitCause
 from taskmaster.model.task import CancelAnswer, TaskStateName
 
@@ -218,6 +219,32 @@ class GateOut(Struct, frozen=True, kw_only=True):
     waits: WaitOut | None
     ramp_percent: int | None
     version: int
+
+
+class RecoveryStep(Struct, frozen=True):
+    """One step of a recovery: what, why, by whom, and the numbers that led to it."""
+
+    at: str
+    kind: Literal["tripped", "probing", "step", "held", "released", "recovered"]
+    why: str
+    author: str
+    percent: int | None
+    failures: int | None
+    attempts: int | None
+
+
+class OutageOut(Struct, frozen=True):
+    """An outage of a gate and its recovery. `depth` is how many tasks were eligible when it began;
+    `ended_by` is who opened the gate, or `rule`."""
+
+    number: int
+    outage: OutageCause
+    started_at: str
+    depth: int | None
+    trips: int
+    steps: tuple[RecoveryStep, ...]
+    ended_at: str | None
+    ended_by: str
 
 
 class PurgeOut(Struct, frozen=True):

@@ -11,7 +11,7 @@ import msgspec
 from starlette.routing import Router
 
 from taskmaster.actors.node import Node
-from taskmaster.api import actors, batch, events, gates, ops, purge, series, tasks, why
+from taskmaster.api import actors, batch, events, gates, ops, purge, recoveries, series, tasks, why
 from taskmaster.api.auth import Guard
 from taskmaster.api.context import Api, Documents
 from taskmaster.api.docs_page import docs_page
@@ -27,6 +27,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *batch.OPERATIONS,
     *gates.OPERATIONS,
     *purge.OPERATIONS,
+    *recoveries.OPERATIONS,
     *series.OPERATIONS,
     *why.OPERATIONS,
     *events.OPERATIONS,

@@ -14,6 +14,7 @@ GROUPS = {
     "gate": "Limits, state and control of gates.",
     "series": "Periodic tasks.",
     "log": "Every event that was stored.",
+    "recovery": "Outages of a gate and their recoveries: look, hold, end, trip, probe.",
     "actor": "One place of the supervision tree: look at it, restart, quarantine, release.",
     "key": "API keys of a server beyond loopback.",
     "config": "Settings of a server.",

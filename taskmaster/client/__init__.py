@@ -20,6 +20,7 @@ from taskmaster.client.outcome import (
     UnreadableAnswerError,
     problem_of,
 )
+from taskmaster.client.recovery_calls import Outage, RecoveryStep
 from taskmaster.client.shapes import (
     FINAL_STATES,
     Adaptive,
@@ -71,11 +72,13 @@ __all__ = [
     "GateSettings",
     "GateWhy",
     "Limits",
+    "Outage",
     "Page",
     "Problem",
     "Purged",
     "Rate",
     "Recovery",
+    "RecoveryStep",
     "RetryRules",
     "Run",
     "Runs",

@@ -14,10 +14,11 @@ from typing import Self, TypeVar
 
 import httpx
 
-from taskmaster.client import batch, calls, follow, outcome, wire
+from taskmaster.client import batch, calls, follow, outcome, recovery_calls, wire
 from taskmaster.client.calls import Answer, Call, Fields
 from taskmaster.client.node_shapes import Actor, ServerVersion, Unit
 from taskmaster.client.outcome import Wait
+from taskmaster.client.recovery_calls import Outage
 from taskmaster.client.shapes import (
     ALL_TASKS,
     FINAL_STATES,
@@ -357,6 +358,14 @@ class AsyncClient:
     def tree(self) -> AsyncIterator[Unit]:
         """The supervision tree, by path."""
         return self._all(lambda token: calls.tree(page_token=token))
+
+    async def recoveries(self, gate: str) -> Page[Outage]:
+        """A gate's outages, the newest first."""
+        return await self.send(recovery_calls.list_recoveries(gate))
+
+    async def steer_gate(self, gate: str, verb: str, *, reason: str = "") -> Gate:
+        """`hold_ramp`, `release_ramp`, `recover`, `trip` or `probe`."""
+        return await self.send(recovery_calls.steer_gate(gate, verb, reason=reason))
 
     async def actor(self, path: str) -> Actor:
         """All that is known of one place of the supervision tree."""

@@ -13,10 +13,11 @@ from typing import Self, TypeVar
 
 import httpx
 
-from taskmaster.client import batch, calls, follow, outcome, wire
+from taskmaster.client import batch, calls, follow, outcome, recovery_calls, wire
 from taskmaster.client.calls import Answer, Call, Fields
 from taskmaster.client.node_shapes import Actor, ServerVersion, Unit
 from taskmaster.client.outcome import Wait
+from taskmaster.client.recovery_calls import Outage
 from taskmaster.client.shapes import (
     ALL_TASKS,
     FINAL_STATES,
@@ -343,6 +344,14 @@ class Client:
     def tree(self) -> Iterator[Unit]:
         """The supervision tree, by path."""
         return self._all(lambda token: calls.tree(page_token=token))
+
+    def recoveries(self, gate: str) -> Page[Outage]:
+        """A gate's outages, the newest first."""
+        return self.send(recovery_calls.list_recoveries(gate))
+
+    def steer_gate(self, gate: str, verb: str, *, reason: str = "") -> Gate:
+        """`hold_ramp`, `release_ramp`, `recover`, `trip` or `probe`."""
+        return self.send(recovery_calls.steer_gate(gate, verb, reason=reason))
 
     def actor(self, path: str) -> Actor:
         """All that is known of one place of the supervision tree."""

@@ -59,7 +59,7 @@ KEPT_SECONDS = 120
 """Outcomes older than this are forgotten; no trip window may be longer."""
 
 
-_OUTAGES: dict[RampCause, OutageCause] = {why: why for why in get_args(OutageCause)}
+OUTAGES: dict[RampCause, OutageCause] = {why: why for why in get_args(OutageCause)}
 """A ramp that begins for one of these is an outage of that cause; any other follows a probe."""
 
 
@@ -353,10 +353,7 @@ def _changed(gate: Gate, event: GateEvent) -> Gate:
         case GateRampStepped():
             trips = gate.mode.trips if not isinstance(gate.mode, Open) else 0
             mode = Ramping(event.step, event.percent, event.until, trips)
-            why = event.why
-            if why == "probe" or why == "step" or why == "fallback":
-                why = "endpoint"
-            return _in_mode(gate, mode, event.mono, why)
+            return _in_mode(gate, mode, event.mono, OUTAGES.get(event.why, "endpoint"))
         case GateRampHeld(held=held):
             assert isinstance(gate.mode, Ramping)
             return replace(gate, mode=replace(gate.mode, held=held))
@@ -418,40 +415,3 @@ def stopped_ns(gate: Gate, now: Mono) -> int:
     """How long the gate has been stopped in its life, up to now."""
     running = gate.stopped_since is None
     return gate.stopped_ns + (0 if running else max(0, now - (gate.stopped_since or 0)))
-
-
-class Traffic(Struct, frozen=True):
-    """What the index knows of a gate's attempts; the rest of its state is its own stream.
-
-    `tats` belong to the newest start, which lies at `tats_position`; gate events after that
-    position are folded on top of them.
-    """
-
-    in_flight: int = 0
-    tats: tuple[Mono, ...] = ()
-    tats_position: int = 0
-    failures_in_row: int = 0
-    buckets: tuple[Bucket, ...] = ()
-    throttled_until: Mono = Mono(0)
-
-
-def restore(name: GateName, events: tuple[tuple[int, GateEvent], ...], traffic: Traffic) -> Gate:
-    """The gate as live code has it, from its stream (with log positions) and its traffic."""
-    assert events, "a gate without GateOpened"
-    gate: Gate | None = None
-    pending = traffic.tats_position > 0
-    for position, event in events:
-        if pending and gate is not None and position > traffic.tats_position:
-            gate, pending = replace(gate, tats=traffic.tats), False
-        gate = evolve(gate, event, name)
-    assert gate is not None
-    if pending:
-        gate = replace(gate, tats=traffic.tats)
-    return replace(
-        gate,
-        in_flight=traffic.in_flight,
-        failures_in_row=traffic.failures_in_row,
-        buckets=traffic.buckets,
-        failed=sum(bucket.failed for bucket in traffic.buckets),
-        throttled_until=traffic.throttled_until,
-    )

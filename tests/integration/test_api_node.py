@@ -87,7 +87,8 @@ async def test_the_tree_shows_every_place(server: Server) -> None:
     assert {"node/journal", "node/gates", "gates/g/gate", "gates/g/tasks"} <= set(paths)
     assert {item["state"] for item in tree["items"]} == {"running"}
     assert set(tree["items"][0]) == {
-        *("path", "kind", "state", "since", "incarnation", "restarts", "last_error", "inbox"),
+        *("path", "kind", "state", "since", "until", "incarnation", "last_error", "inbox"),
+        *("restarts", "restarts_in_period", "handled", "rate"),
     }
 
 

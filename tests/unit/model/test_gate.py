@@ -35,7 +35,6 @@ from taskmaster.model.gate import (
     Open,
     Probing,
     Ramping,
-    Traffic,
     Tripped,
     Wait,
     WaitCause,
@@ -43,11 +42,11 @@ from taskmaster.model.gate import (
     evolve,
     evolve_attempt,
     is_calm,
-    restore,
     state_name,
     stopped_ns,
 )
 from taskmaster.model.recovery import react
+from taskmaster.model.restore import Traffic, restore
 from tests.unit.model.builders import (
     MONO,
     NAME,
