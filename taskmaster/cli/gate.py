@@ -11,14 +11,14 @@ from cyclopts import Parameter
 from taskmaster.cli import app as tree
 from taskmaster.cli.confirm import BULK, Bulk, confirm, counted_in_words
 from taskmaster.cli.names import gate_names
-from taskmaster.cli.paint import Column, Paint, pairs, table
+from taskmaster.cli.paint import Column, Paint, pairs, printable, table
 from taskmaster.cli.task import Limit, PageToken, Several, more
 from taskmaster.cli.view import VIEW, Shown, View, listing, say
 from taskmaster.cli.view import show as show_result
 from taskmaster.cli.watch import ONCE, Watch, look
 
 if TYPE_CHECKING:
-    from taskmaster.client import Call, Gate, GateWhy, Purged
+    from taskmaster.client import Call, Entry, Gate, GateWhy, Purged
 
 app = tree.group("gate")
 app.command("taskmaster.cli.gate_set:set_gate", name="set", help="Create a gate, or change one.")
@@ -92,6 +92,48 @@ def why(name: Name, /, *, watch: Watch = ONCE, view: View = VIEW) -> None:
             found = client.read(call, answer)
             names = [cause.cause for cause in found.causes]
             return Shown(answer.body, lambda paint: text(found, paint), names)
+
+        look(view, watch, shown)
+
+
+@app.command
+def explain(
+    name: Name,
+    /,
+    *,
+    last: Annotated[int, Parameter(show_default=True)] = 20,
+    watch: Watch = ONCE,
+    view: View = VIEW,
+) -> None:
+    """How a gate came to where it stands, in words: trips, steps, what it learned and from what.
+
+    Args:
+        name: Which gate.
+        last: At most so many sentences, the newest last.
+    """
+    from taskmaster.cli.connect import connect
+    from taskmaster.cli.sentences import sentence
+    from taskmaster.client import calls
+    from taskmaster.client.shapes import Page
+
+    with connect(view) as client:
+
+        def shown() -> Shown:
+            answer = client.answer(calls.read_gate(name))
+            found: list[Entry] = []
+            token: str | None = ""
+            while token is not None:
+                page: Page[Entry] = client.send(
+                    calls.read_log(stream=f"gate-{name}", limit=1_000, page_token=token)
+                )
+                found = [*found, *page.items][-last:]
+                token = page.next_page_token
+
+            def text(paint: Paint) -> str:
+                told = [f"{paint.instant(one.at)}  {printable(sentence(one))}" for one in found]
+                return "\n".join([shown_gate(answer.body).text(paint), "", *told])
+
+            return Shown(answer.body, text, [name])
 
         look(view, watch, shown)
 
