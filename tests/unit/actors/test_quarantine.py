@@ -61,6 +61,7 @@ def released(world: World) -> list[GateReleased]:
 
 
 def test_one_gate_that_gives_up_is_left_alone_and_no_other_notices() -> None:
+    """Conformance row 58; `tests/faults/test_drill.py` shows it with a thousand gates."""
     world = World()
 
     async def main(node: Node) -> None:
