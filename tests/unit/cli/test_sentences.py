@@ -52,8 +52,8 @@ def test_every_event_of_a_gate_and_every_reason_has_words() -> None:
             },
             (
                 "may have 16 in flight instead of 10: nobody seems to wait there and what it may"
-                " use is used; the median of 9 attempts was 101ms, 100ms when nobody waits; at most 10"
-                " were in flight"
+                " use is used; the median of 9 attempts was 101ms, 100ms when nobody waits; at"
+                " most 10 were in flight"
             ),
         ),
     ],
