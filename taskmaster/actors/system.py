@@ -43,8 +43,9 @@ class SystemClock:
 
     def wall(self) -> Wall:
         """The wall clock, made never to go back."""
-        now = Wall(time.time_ns())
-        self._last = max(self._last, now)
+        now = time.time_ns()
+        if now > self._last:
+            self._last = Wall(now)
         return self._last
 
     def mono(self) -> Mono:

@@ -4,9 +4,9 @@ Rules of residence: the life of one attempt, as steps in the order in which they
 nothing (`model.task` does). While it lives it is the one writer of its task's stream.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any, cast
+from typing import Any, assert_never, cast
 
 from msgspec.structs import replace
 from pykka import ActorRef
@@ -131,7 +131,7 @@ class TaskActor(LoopActor):
     async def _attempt(self) -> None:
         self.now(self._settle, await self._send())
 
-    async def _send(self) -> Answer:
+    def _send(self) -> Coroutine[Any, Any, Answer]:
         ports, task = self._ports, self._task
         request = task.submitted.request
         headers = attempt_headers(
@@ -149,7 +149,7 @@ class TaskActor(LoopActor):
         outbound = self._outbound(headers, request.body)
         if self._line.pacer is not None:
             self._line.pacer.departed(task.id)  # the last thing before the client
-        return await ports.sender.send(outbound)
+        return ports.sender.send(outbound)
 
     def _outbound(self, headers: tuple[tuple[str, str], ...], body: bytes) -> Outbound:
         task = self._task
@@ -193,11 +193,7 @@ class TaskActor(LoopActor):
         """Append the end; for an occurrence, once its series has been read."""
         if self._appending or self._result is None:
             return
-        occurrence = self._task.occurrence
-        final = not isinstance(self._result, AttemptVoided) and not (
-            isinstance(self._result, AttemptFailed) and self._result.next in ("retry", "uncertain")
-        )
-        if occurrence is not None and final:
+        if self._task.occurrence is not None and _is_final(self._result):
             self._appending = True
             self.spawn(self._read_series())
         else:
@@ -346,6 +342,19 @@ class TaskActor(LoopActor):
                 successor=ended.successor,
             )
         )
+
+
+def _is_final(result: AttemptSucceeded | AttemptFailed | AttemptVoided) -> bool:
+    """Whether no other attempt may follow by rule."""
+    match result:
+        case AttemptSucceeded():
+            return True
+        case AttemptFailed(next=step):
+            return step not in ("retry", "uncertain")
+        case AttemptVoided():
+            return False
+        case _:
+            assert_never(result)
 
 
 def _as_last(failed: AttemptFailed) -> AttemptFailed:

@@ -79,6 +79,8 @@ def token_at(paces: tuple[Spacing, ...], tats: tuple[Mono, ...]) -> Mono:
 
 def spend(paces: tuple[Spacing, ...], tats: tuple[Mono, ...], at: Mono) -> tuple[Mono, ...]:
     """The tats after a start at `at`. Live code and replay share it."""
+    if not paces:
+        return ()  # most gates have no rate, and every start asks
     return tuple(
         Mono((tat if tat > at else at) + pace.interval_ns)
         for pace, tat in zip(paces, tats, strict=True)

@@ -49,6 +49,9 @@ Told = Callable[[Down], None]
 ToldOfStart = Callable[[Reason | None], None]
 
 
+_NOTHING: frozenset[Any] = frozenset()
+
+
 class Life:
     """What pykka expects of a `threading.Event`, without its lock, and who watches."""
 
@@ -78,7 +81,7 @@ class Life:
         self.end: Reason | None = None
         self.owner: Told | None = None
         """Its supervisor, which is told first; a slot of its own, for there are many actors."""
-        self.left: frozenset[Any] = frozenset()
+        self.left = _NOTHING
         """Its coroutines that had not ended when it did; they were told to."""
         self._watchers: list[Told] | None = None
         self._on_start: list[ToldOfStart] | None = None
