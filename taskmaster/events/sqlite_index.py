@@ -66,6 +66,7 @@ _TASK_CHANGES = (
     "changed_at",
     "attempts",
     "nominal_at",
+    "expires_at",
     "held",
     "started",
 )
@@ -190,6 +191,7 @@ class IndexTables:
                     task.changed_at,
                     task.attempts,
                     task.nominal_at,
+                    task.expires_at,
                     task.held,
                     task.started,
                 )

@@ -20,7 +20,7 @@ APPLICATION_ID = 0x544D4C31
 """In the file's header: TML1."""
 SCHEMA_VERSION = 1
 """Of the log's tables; a file with a higher one is refused."""
-INDEX_VERSION = 3
+INDEX_VERSION = 4
 """Of the index's tables and of the fold; a file with another one is folded anew."""
 EVENTS_TABLE = "stored_events"
 

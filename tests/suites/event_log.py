@@ -415,6 +415,19 @@ class EventLogSuite:
         assert self._page(log, now=wall(6)).expired == (TaskId("not-due-and-passed"),)
         assert _row(log, "passed").state == "expired"
 
+    def test_a_task_that_is_moved_with_its_expiry_does_not_expire_by_the_old_one(
+        self, log: Log
+    ) -> None:
+        log.writer.commit([submission("a", due_at=wall(1), expires_at=wall(5))])
+        later = TaskRescheduled(at=wall(6), gate=GATE, due_at=wall(6), expires_at=wall(10))
+
+        log.writer.commit([of_task("a", 1, later)])
+
+        page = self._page(log, now=wall(6))
+        assert [one.row.task for one in page.tasks] == ["a"]
+        assert page.expired == ()
+        assert page.next_expiry_at == wall(10)
+
     def test_expired_tasks_do_not_shorten_a_page(self, log: Log) -> None:
         log.writer.commit([submission(f"old-{n}", expires_at=wall(1)) for n in range(10)])
         log.writer.commit([submission(f"new-{n}", due_at=wall(2)) for n in range(5)])
