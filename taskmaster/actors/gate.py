@@ -127,6 +127,7 @@ class GateActor(LoopActor):
     async def _read_snapshot(self, *, is_first: bool) -> None:
         if not is_first:  # what the life before it had appended must be in the snapshot
             await self._ports.journal.settled()
+        await self._line.rest()
         snapshot = await self._ports.reader.gate_snapshot(self._name)
         tell(self.actor_ref, SnapshotRead(snapshot))
 

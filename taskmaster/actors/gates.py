@@ -43,6 +43,7 @@ from taskmaster.supervision import (
     tell_to_stop,
     watch,
 )
+from taskmaster.supervision.watchdog import Hung
 
 NEAR_NS = 2 * SECOND
 """A task due later than this does not wake a gate that rests; the timer does when it is due."""
@@ -192,6 +193,7 @@ class GatesActor(LoopActor):
 
         def heard(incident: Incident) -> None:
             if isinstance(incident, Crashed):
+                line.was_hung = isinstance(incident.error, Hung)
                 unit.last_error = f"{type(incident.error).__name__}: {incident.error}"[:1_000]
             self._listener(incident)
 

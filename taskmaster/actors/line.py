@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from taskmaster.actors.task import TasksActor
 
 
+HUNG_REST_S = 1
+
+
 class Woken(Struct, frozen=True):
     """The gate's instant has come, the store is back, or there is room again."""
 
@@ -158,6 +161,8 @@ class GateLine:
         self.tasks: TasksActor | None = None
         self.pacer: Pacer | None = None
         self.concurrency = 32
+        self.was_hung = False
+        """Whether the gate's last life held the loop for too long."""
 
     def tell(self, message: object) -> None:
         """Tell the gate; while it is being restarted the log speaks for the message."""
@@ -167,6 +172,12 @@ class GateLine:
     def wake(self) -> None:
         """Have the gate look again whether something may start."""
         self.tell(Woken())
+
+    async def rest(self) -> None:
+        """A gate that held the loop lets the others have it before it tries again."""
+        if self.was_hung:
+            self.was_hung = False
+            await asyncio.sleep(HUNG_REST_S)
 
     def pace(self, flight: Flight, held: Held) -> None:
         """A committed start: sent at once where no rate spaces it, else held by the pacer, and

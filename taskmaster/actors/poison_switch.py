@@ -6,7 +6,8 @@ nothing is wrapped. `TASKMASTER_POISON=<what>:<which>,...`, where `<what>` is
 - `crash`: sending a task to that path raises, and its actor crashes;
 - `spin`: sending a task to that path never ends and never lets go of the loop;
 - `exit`: sending a task to that path ends the process as `kill -9` would;
-- `gate`: the state of the gate of that name cannot be restored, and its actor crashes.
+- `gate`: the state of the gate of that name cannot be restored, and its actor crashes;
+- `hang`: restoring it never ends and never lets go of the loop.
 """
 
 import os
@@ -22,7 +23,7 @@ from taskmaster.events.types import GateName
 from taskmaster.model.retry import Answer
 
 VARIABLE = "TASKMASTER_POISON"
-KINDS = ("crash", "spin", "exit", "gate")
+KINDS = ("crash", "spin", "exit", "gate", "hang")
 
 
 class Poisoned(Exception):  # noqa: N818  # what the switch does, not an error
@@ -64,9 +65,15 @@ class PoisonSwitch:
                 pass
 
     def meet_gate(self, gate: GateName) -> None:
-        """Raise for a poisonous gate."""
-        if self._which.get(gate) == "gate":
-            raise Poisoned(gate)
+        """Do what the name of a gate says."""
+        match self._which.get(gate):
+            case "gate":
+                raise Poisoned(gate)
+            case "hang":
+                while True:
+                    pass
+            case _:
+                pass
 
 
 class PoisonedSender:
