@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from benchmarks.harness import say
 from taskmaster.actors.system import SystemIds, wall_ns
 from taskmaster.events.log import Append, Committed, Write
@@ -55,9 +57,9 @@ def opened(gate: GateName, settings: GateSettings = FULL_SPEED, *, paused: bool 
     return Append((Write(gate_stream(gate), NEW, events),))
 
 
-def waiting(gate: GateName, url: str, due_at: Wall) -> Append:
+def waiting(gate: GateName, url: str, due_at: Wall, fair_key: str = "") -> Append:
     """A task that was submitted just now."""
-    return _task(submitted(gate, url, due_at))
+    return _task(replace(submitted(gate, url, due_at), fair_key=fair_key))
 
 
 def finished(gate: GateName, url: str) -> Append:

@@ -4,19 +4,20 @@ Rules of residence: knows ranks, due times and positions; reads nothing itself. 
 that waits; this holds the best page of it, kept exact by the notices of what was committed since:
 
 - a notice at or before the page's position is in the page already;
-- a later one enters only if nothing is missing (`complete`) or it ranks before what is; where it
-  is one too many, the half that ranks last is left to the index;
+- a later one enters only if nothing of its lane is missing or it ranks before what is; where it
+  is one too many, the half whose turn comes last is left to the index;
 - where something unknown began to wait (`lose`), the page is read again soon;
 - while a page is being read, what leaves and what comes is remembered and applied on top of it.
 """
 
 from collections.abc import Iterable
 from heapq import heappop, heappush
+from itertools import zip_longest
 
 from msgspec import Struct
 
+from taskmaster.actors.lanes import NOTHING, Lanes, Rank, Waiting
 from taskmaster.events.types import SECOND, Position, TaskId, Wall
-from taskmaster.model.task import Task
 
 LOW_TASKS = 100
 """A new page is read when fewer than this are left and more may be in the index."""
@@ -27,29 +28,28 @@ AHEAD_NS = SECOND
 REREAD_NS = SECOND
 """With a backlog, tasks that become due or were lost are looked for at most this often."""
 
-Rank = tuple[int, Position]
-"""`due_at - priority * aging`, lower first, then the order of submission (semantics 3.9)."""
-NOTHING: Rank = (-(2**63), Position(0))
-"""Ranks before whatever waits."""
 
+class Missing(Struct, frozen=True):
+    """What a page left in the index: more of the lanes that are `cut`, and whole lanes."""
 
-class Waiting(Struct, frozen=True, gc=False):
-    """A task that waits, with its place in the log."""
+    cut: tuple[str, ...] = ()
+    more_lanes: bool = False
 
-    task: Task
-    number: Position
+    def __bool__(self) -> bool:
+        """Whether anything is missing."""
+        return bool(self.cut) or self.more_lanes
 
 
 class Backlog:
-    """Eligible tasks by rank, and soon-due ones by due time. Not for more than one thread."""
+    """Eligible tasks by lane and rank, and soon-due ones by due time. Not for more than one
+    thread."""
 
     def __init__(self, aging_ns: int) -> None:
         """`aging_ns` is what a step of priority is worth in a rank."""
         self._aging_ns = aging_ns
         self._held: dict[TaskId, Waiting] = {}
-        self._ranked: list[tuple[Rank, int, Waiting]] = []
+        self._lanes = Lanes(self._held, "", more=True)
         self._soon: list[tuple[Wall, Position, TaskId]] = []
-        self._missing_from: Rank = NOTHING  # what ranks later may be in the index alone
         self._position = Position(0)
         self._read_at = Wall(0)
         self.complete = False
@@ -57,12 +57,12 @@ class Backlog:
         self.next_due_at: Wall | None = None
         self.next_expiry_at: Wall | None = None
         self._reading = False
+        self._read_after = ""
         self._left: set[TaskId] = set()
         self._came: dict[TaskId, tuple[Waiting, Position]] = {}
         self._skipped: set[TaskId] = set()
         self._is_stale = False
         self._lost = False
-        self._count = 0
 
     def __len__(self) -> int:
         """How many are in memory."""
@@ -80,7 +80,7 @@ class Backlog:
         """Whether the index may hold something that should be in memory."""
         if self._reading:
             return False
-        if not self.complete and len(self._ranked) < LOW_TASKS:
+        if not self.complete and self._runs_low():
             return True
         if self.next_expiry_at is not None and self.next_expiry_at <= now:
             return True
@@ -89,6 +89,11 @@ class Backlog:
         if is_due and self.complete:
             return True
         return (is_due or self._is_stale) and now >= self._read_at + REREAD_NS
+
+    def _runs_low(self) -> bool:
+        lanes = self._lanes
+        next_lanes_are_missing = lanes.more and lanes.ahead() < LOW_TASKS
+        return len(lanes) < LOW_TASKS or lanes.is_short or next_lanes_are_missing
 
     def next_look_at(self, now: Wall) -> Wall | None:
         """When to look again by time alone; None while a page is on its way, which comes back."""
@@ -107,10 +112,16 @@ class Backlog:
         """How far ahead of now the next page should look."""
         return AHEAD_NS if self.complete or not self._position else 0
 
+    @property
+    def last_lane(self) -> str:
+        """The key of the lane that started last; a page begins after it."""
+        return self._lanes.last
+
     def begin_read(self, away: Iterable[TaskId]) -> None:
         """A page was asked for; remember what changes until it comes. Tasks that are `away`, in
         flight or being changed, may still wait in it; when they wait again, they are told."""
         self._reading = True
+        self._read_after = self._lanes.last
         self._left = set(away)
         self._came.clear()
 
@@ -119,7 +130,7 @@ class Backlog:
         waiting: list[Waiting],
         *,
         position: Position,
-        complete: bool,
+        missing: Missing,
         now: Wall,
         covered_until: Wall,
         next_due_at: Wall | None,
@@ -128,11 +139,14 @@ class Backlog:
         """Replace what is in memory by a page read at `position`."""
         self._reading = False
         self._held.clear()
-        self._ranked.clear()
+        last = self._lanes.last
+        self._lanes = Lanes(self._held, self._read_after, more=missing.more_lanes)
+        if last != self._read_after:
+            self._lanes.go_on_after(last)
         self._soon.clear()
         self._position = position
         self._read_at = now
-        self.complete = complete
+        self.complete = not missing
         self.covered_until = covered_until
         self.next_due_at = next_due_at
         self.next_expiry_at = next_expiry_at
@@ -140,7 +154,9 @@ class Backlog:
         for item in waiting:
             if item.task.id not in self._left:
                 self._put(item, now)
-        self._missing_from = self._rank(waiting[-1]) if waiting else NOTHING
+        ends = {item.task.submitted.fair_key: self._rank(item) for item in waiting}
+        for key in missing.cut:
+            self._lanes.cut(key, ends.get(key, NOTHING))
         came, self._came = self._came, {}
         self._skipped, self._left = self._left, set()
         for item, at in came.values():
@@ -162,7 +178,8 @@ class Backlog:
             known = self.next_expiry_at
             self.next_expiry_at = expires_at if known is None else min(known, expires_at)
         is_far = task.due_at > max(now, self.covered_until)
-        if is_far if self.complete else self._rank(item) >= self._missing_from:
+        missing_from = self._lanes.missing_from(task.submitted.fair_key)
+        if is_far if missing_from is None else self._rank(item) >= missing_from:
             if task.due_at > now:
                 self._note_due(task.due_at)
             return
@@ -175,23 +192,37 @@ class Backlog:
         the page be that is being read."""
         self._lost = self._reading
         self._is_stale = True
-        if self.complete:
-            self.complete = False
-            self._missing_from = max((entry[0] for entry in self._ranked), default=NOTHING)
+        self.complete = False
 
     def _keep_the_best(self, now: Wall) -> None:
-        """Leave the half that ranks last to the index."""
-        by_rank = sorted(self._held.values(), key=self._rank)
+        """Leave the half whose turn comes last to the index."""
+        by_turn = self._by_turn()
+        kept, left = by_turn[: MOST_TASKS // 2], by_turn[MOST_TASKS // 2 :]
+        before, lanes = self._lanes, {item.task.submitted.fair_key for item in kept}
+        more = any(item.task.submitted.fair_key not in lanes for item in left)
         self._held.clear()
-        self._ranked.clear()
         self._soon.clear()
+        self._lanes = Lanes(self._held, before.last, more=before.more or more)
         self.complete = False
-        self._missing_from = self._rank(by_rank[MOST_TASKS // 2])
-        for item in by_rank[: MOST_TASKS // 2]:
+        for item in kept:
             self._put(item, now)
-        for item in by_rank[MOST_TASKS // 2 :]:
+        for key in lanes:
+            missing_from = before.missing_from(key)
+            if missing_from is not None:
+                self._lanes.cut(key, missing_from)
+        for item in left:
+            if item.task.submitted.fair_key in lanes:
+                self._lanes.cut(item.task.submitted.fair_key, self._rank(item))
             if item.task.due_at > now:
                 self._note_due(item.task.due_at)
+
+    def _by_turn(self) -> list[Waiting]:
+        """What is in memory as it would start: the best of each lane, then the next best."""
+        lanes: dict[str, list[Waiting]] = {}
+        for item in sorted(self._held.values(), key=self._rank):
+            lanes.setdefault(item.task.submitted.fair_key, []).append(item)
+        circle = [lanes[key] for key in sorted(lanes, key=self._lanes.distance)]
+        return [item for turn in zip_longest(*circle) for item in turn if item is not None]
 
     def remove(self, task_id: TaskId) -> None:
         """A task no longer waits, or is being changed."""
@@ -202,8 +233,8 @@ class Backlog:
 
     def skip(self, item: Waiting) -> None:
         """Pass over a task that is in flight or being changed: when it waits again, it is told,
-        though the page may have known."""
-        self.pop(item)
+        though the page may have known. Its lane's turn is not used up."""
+        self.remove(item.task.id)
         self._skipped.add(item.task.id)
 
     def _note_due(self, due_at: Wall) -> None:
@@ -213,27 +244,20 @@ class Backlog:
     # --- serving ------------------------------------------------------------------------------
 
     def peek(self, now: Wall) -> Waiting | None:
-        """The best eligible task, or None."""
+        """The best eligible task of the lane whose turn it is, or None."""
         self._ripen(now)
-        ranked = self._ranked
-        while ranked:
-            item = ranked[0][2]
-            if self._held.get(item.task.id) is item:
-                return item
-            heappop(ranked)
-        return None
+        return self._lanes.head()
 
     def peek_least_probed(self, now: Wall) -> Waiting | None:
         """Of the eligible tasks in memory the best of those probed least (semantics 4.3): one
         that always fails keeps no gate from recovering."""
         self._ripen(now)
-        held = [entry for entry in self._ranked if self._held.get(entry[2].task.id) is entry[2]]
+        held = self._lanes.entries()
         return min(held, key=lambda e: (e[2].task.probes, e[:2]), default=(None, None, None))[2]
 
     def pop(self, item: Waiting) -> None:
-        """Take out what was peeked at."""
-        if self._ranked[0][2] is item:
-            heappop(self._ranked)
+        """Take out what was peeked at, for it starts: the turn of its lane is over."""
+        self._lanes.start(item)
         self.remove(item.task.id)
 
     def next_soon_at(self) -> Wall | None:
@@ -249,19 +273,15 @@ class Backlog:
             task_id = heappop(soon)[2]
             item = self._held.get(task_id)
             if item is not None and item.task.due_at <= now:
-                self._put_ranked(item)
+                self._lanes.put(self._rank(item), item)
 
     def _put(self, item: Waiting, now: Wall) -> None:
         task = item.task
         self._held[task.id] = item
         if task.due_at <= now:
-            self._put_ranked(item)
+            self._lanes.put(self._rank(item), item)
         else:
             heappush(self._soon, (task.due_at, item.number, task.id))
-
-    def _put_ranked(self, item: Waiting) -> None:
-        self._count += 1  # what was put twice need not be compared further
-        heappush(self._ranked, (self._rank(item), self._count, item))
 
     def _rank(self, item: Waiting) -> Rank:
         task = item.task

@@ -10,10 +10,11 @@ from functools import partial
 from types import TracebackType
 
 from taskmaster.actors.adopting import adopt, hold_again
-from taskmaster.actors.backlog import Backlog, Waiting
+from taskmaster.actors.backlog import Backlog
 from taskmaster.actors.ending import Successor
 from taskmaster.actors.gate_stream import GateStream, folded_gate
 from taskmaster.actors.idle_tasks import IdleTasks
+from taskmaster.actors.lanes import Waiting
 from taskmaster.actors.line import GateLine, Ports, Woken
 from taskmaster.actors.messages import (
     AttemptEnded,
@@ -272,7 +273,7 @@ class GateActor(LoopActor):
             self._backlog.skip(item)
             return True
         if self._idle.ends_or_catches_up(item, wall):
-            self._backlog.pop(item)
+            self._backlog.remove(task.id)
             return True
         answer = admit(gate, mono, line.pacer.projected_tats())
         if isinstance(answer, Wait):
@@ -299,9 +300,8 @@ class GateActor(LoopActor):
         self.spawn(self._pages.read(backlog, wall, aging_ns, running, self._idle.busy))
 
     def _page_read(self, message: PageRead) -> None:
-        page, now = message.page, message.now
-        take_page(self._backlog, page, now, message.ahead_ns)
-        self._idle.expire(page.expired)
+        take_page(self._backlog, message.page, message.now, message.ahead_ns)
+        self._idle.expire(message.page.expired)
         self._knows_backlog = True
 
     def _rearm(self, wall: Wall) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 from msgspec import Struct
 from pykka import ActorRef
 
-from taskmaster.actors.backlog import Waiting
 from taskmaster.actors.gate import GateActor
+from taskmaster.actors.lanes import Waiting
 from taskmaster.actors.line import GateLine, Ports, Woken
 from taskmaster.actors.messages import GateCommandGiven, RestAsked, RestRefused, TasksCame
 from taskmaster.actors.quarantine import Quarantine

@@ -11,9 +11,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from taskmaster.actors.backlog import Waiting
 from taskmaster.actors.ending import Ending, ending, read_series, read_task
 from taskmaster.actors.journal import Entry, Refused
+from taskmaster.actors.lanes import Waiting
 from taskmaster.actors.line import Ports
 from taskmaster.actors.messages import (
     CommandDone,

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 from msgspec import Struct
 
-from taskmaster.actors.backlog import Waiting
 from taskmaster.actors.gates import GatesActor, ToGate
 from taskmaster.actors.journal import Entry, Refused
+from taskmaster.actors.lanes import Waiting
 from taskmaster.actors.line import Ports
 from taskmaster.actors.messages import (
     CommandAnswer,

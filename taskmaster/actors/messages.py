@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from taskmaster.actors.backlog import Waiting
 from taskmaster.actors.ending import Successor
 from taskmaster.actors.journal import Refused
+from taskmaster.actors.lanes import Waiting
 from taskmaster.events.log import GateSnapshot, Page
 from taskmaster.events.types import (
     AttemptFailed,

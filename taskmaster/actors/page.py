@@ -6,7 +6,8 @@ Rules of residence: between the reader's words and the backlog's; bounds live he
 from collections.abc import Callable, Collection, Coroutine, Iterable
 from typing import Any, cast
 
-from taskmaster.actors.backlog import Backlog, Waiting
+from taskmaster.actors.backlog import Backlog, Missing
+from taskmaster.actors.lanes import Waiting
 from taskmaster.actors.messages import PageRead
 from taskmaster.events.log import Page, Reader, WaitingTask
 from taskmaster.events.types import GateName, TaskEvent, TaskId, Wall
@@ -38,11 +39,20 @@ class Pages:
         may still show those as waiting; or as many as `PAGE_BYTES` hold."""
         backlog.begin_read((*running, *busy))
         most = PAGE_TASKS + len(running)
-        return self._read(now, aging_ns, most=most, ahead_ns=backlog.ahead_ns())
+        after, ahead_ns = backlog.last_lane, backlog.ahead_ns()
+        return self._read(now, aging_ns, most=most, after=after, ahead_ns=ahead_ns)
 
-    async def _read(self, now: Wall, aging_ns: int, *, most: int, ahead_ns: int) -> None:
+    async def _read(
+        self, now: Wall, aging_ns: int, *, most: int, after: str, ahead_ns: int
+    ) -> None:
         page = await self._reader.page(
-            self._gate, now, limit=most, aging_ns=aging_ns, max_bytes=PAGE_BYTES, ahead_ns=ahead_ns
+            self._gate,
+            now,
+            limit=most,
+            aging_ns=aging_ns,
+            max_bytes=PAGE_BYTES,
+            ahead_ns=ahead_ns,
+            after=after,
         )
         self._tell(PageRead(page, now, ahead_ns))
 
@@ -52,7 +62,7 @@ def take_page(backlog: Backlog, page: Page, now: Wall, ahead_ns: int) -> None:
     backlog.take(
         [_waiting(task) for task in page.tasks],
         position=page.position,
-        complete=page.complete,
+        missing=Missing(page.cut, page.more_lanes),
         now=now,
         covered_until=Wall(now + ahead_ns if page.complete else now),
         next_due_at=page.next_due_at,

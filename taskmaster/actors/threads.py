@@ -125,6 +125,7 @@ class ThreadReader:
         aging_ns: int,
         max_bytes: int,
         ahead_ns: int = 0,
+        after: str = "",
     ) -> Page:
         """As `Reader.page`."""
         return await self._thread.ask(
@@ -135,6 +136,7 @@ class ThreadReader:
                 aging_ns=aging_ns,
                 max_bytes=max_bytes,
                 ahead_ns=ahead_ns,
+                after=after,
             )
         )
 

@@ -25,6 +25,7 @@ from taskmaster.events.rows import (
     DuePlace,
     Ends,
     GateEntry,
+    LanePlace,
     TaskEntry,
 )
 from taskmaster.events.types import (
@@ -69,6 +70,7 @@ class GateFold:
         self._tats: dict[GateName, tuple[Mono, ...]] = {}
         self._counts: dict[GateName, list[int]] = {}
         self._due: dict[DuePlace, int] = {}
+        self._lanes: dict[LanePlace, int] = {}
         self._cleared: set[GateName] = set()
         self._outcomes: dict[tuple[GateName, int], Ends] = {}
         self._forgotten: set[tuple[GateName, int]] = set()
@@ -155,7 +157,7 @@ class GateFold:
             )
 
     def tally(self, before: TaskEntry | None, after: TaskEntry) -> None:
-        """Move one task in its gate's counts by state and by due minute."""
+        """Move one task in its gate's counts by state, by due minute and by lane."""
         counts = self._counts.get(after.gate)
         if counts is None:
             counts = self._counts[after.gate] = [0] * len(STATES)
@@ -180,6 +182,7 @@ class GateFold:
             self._gates[name] = replace(self._gates[name], tats=times)
         out.gates = list(self._gates.values())
         out.due = {place: count for place, count in self._due.items() if count}
+        out.lanes = self._lanes
         out.cleared = self._cleared
         out.outcomes = self._outcomes
         out.forgotten = self._forgotten
@@ -200,6 +203,9 @@ class GateFold:
         if task.state == WAITING:
             place = (task.gate, task.held, task.due_at // MINUTE)
             self._due[place] = self._due.get(place, 0) + count
+            if task.fair_key:
+                lane = (task.gate, task.fair_key, task.priority)
+                self._lanes[lane] = self._lanes.get(lane, 0) + count
 
 
 def _settings(settings: GateSettings) -> str:

@@ -240,17 +240,22 @@ class WaitingTask(Struct, frozen=True):
 
 
 class Page(Struct, frozen=True):
-    """What comes next in a gate: eligible tasks in order of rank, at a snapshot of the log.
+    """What comes next in a gate: eligible tasks, those of one lane (the tasks with one `fair_key`)
+    in order of rank, at a snapshot of the log.
 
-    `complete`: no eligible task is missing. `next_due_at`: the earliest due time after `now` of a
-    task that waits, or None. `expired` are tasks that wait, held ones included, whose `expires_at`
-    has passed (at most 500); with that many the page may be short, though more is eligible.
+    `complete`: no eligible task is missing. Otherwise `cut` are the keys of lanes that may have
+    more than is here, and `more_lanes` says whether there are lanes that are not. `next_due_at`:
+    the earliest due time after `now` of a task that waits, or None. `expired` are tasks that
+    wait, held ones included, whose `expires_at` has passed (at most 500); with that many the page
+    may be short, though more is eligible.
     """
 
     position: Position
     complete: bool
     tasks: tuple[WaitingTask, ...]
     next_due_at: Wall | None
+    cut: tuple[str, ...] = ()
+    more_lanes: bool = False
     next_expiry_at: Wall | None = None
     expired: tuple[TaskId, ...] = ()
 
@@ -287,8 +292,12 @@ class Reader(Protocol):
         aging_ns: int,
         max_bytes: int,
         ahead_ns: int = 0,
+        after: str = "",
     ) -> Page:
         """What comes next in `gate`, by `due_at - priority * aging_ns`, then by number.
+
+        Where several lanes are eligible, each gives its best, as many as the others; of more
+        lanes than a page has room for, those whose keys follow `after` in a circle.
 
         With `ahead_ns` tasks that become due within it are there too, and `complete` and
         `next_due_at` speak of `now + ahead_ns`; `expired` always speaks of `now`.

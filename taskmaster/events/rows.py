@@ -48,6 +48,9 @@ HELD_BY_SERIES = 2
 DuePlace = tuple[GateName, int, int]
 """Where tasks that wait are counted: gate, what holds them (0: nothing), minute of the due time."""
 
+LanePlace = tuple[GateName, str, int]
+"""Where tasks with a `fair_key` wait: gate, that key, priority."""
+
 SERIES_STATES = ("active", "paused", "ended")
 ACTIVE, PAUSED, ENDED = range(3)
 
@@ -185,7 +188,9 @@ class Changes(Struct):
     """What a batch leaves behind: new rows, changed rows, and sums to add.
 
     Apply in the order of the fields: `cleared` before `outcomes`, these before `forgotten`;
-    `keys` before `key_ends`, which apply only where the key still belongs to the task.
+    `keys` before `key_ends`, which apply only where the key still belongs to the task. `lanes`
+    names every lane in which something moved, though its sum be 0: its next due time is that of
+    the task rows once they are written.
     """
 
     submitted: list[TaskEntry] = field(default_factory=list[TaskEntry])
@@ -198,6 +203,7 @@ class Changes(Struct):
     gates: list[GateEntry] = field(default_factory=list[GateEntry])
     series: list[SeriesEntry] = field(default_factory=list[SeriesEntry])
     due: dict[DuePlace, int] = field(default_factory=dict[DuePlace, int])
+    lanes: dict[LanePlace, int] = field(default_factory=dict[LanePlace, int])
     cleared: set[GateName] = field(default_factory=set[GateName])
     outcomes: dict[tuple[GateName, int], Ends] = field(
         default_factory=dict[tuple[GateName, int], Ends]

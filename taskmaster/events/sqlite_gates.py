@@ -15,13 +15,13 @@ from taskmaster.events.rows import (
     CONTROLS,
     HELD_BY_ORDER,
     MODES,
-    PRIORITIES,
     RUNNING,
     STATES,
     WAITING,
 )
 from taskmaster.events.sqlite_gate import gate_row
 from taskmaster.events.sqlite_index import GATE_ROW, GATES, json_object, select
+from taskmaster.events.sqlite_ready import count_due, first_due
 from taskmaster.events.types import MINUTE, GateName, Wall
 
 
@@ -78,16 +78,12 @@ def busiest_gates(connection: sqlite3.Connection, *, limit: int) -> BusiestGates
     return BusiestGates(tuple(gate_row(entry) for entry in entries), others)
 
 
-_READY = f"gate = named.gate AND priority = p.column1 AND state = {WAITING} AND held = 0"
 _HELD = f"gate = named.gate AND state = {WAITING} AND held <> 0 AND due_at BETWEEN :began AND :now"
 _BUCKETS = "SELECT sum(count) FROM due_bucket WHERE gate = named.gate AND minute < :minute"
-_EACH = f"(VALUES {', '.join(f'({priority})' for priority in PRIORITIES)}) AS p"
 _DUES = f"""(SELECT value AS gate,
     coalesce(({_BUCKETS} AND held = 0), 0)
-        + (SELECT sum((SELECT count(*) FROM task WHERE {_READY}
-                       AND due_at BETWEEN :began AND :now)) FROM {_EACH}) AS eligible,
-    (SELECT min((SELECT due_at FROM task WHERE {_READY} AND due_at <= :now
-                 ORDER BY due_at LIMIT 1)) FROM {_EACH}) AS oldest_at,
+        + {count_due("named.gate", "due_at BETWEEN :began AND :now")} AS eligible,
+    {first_due("named.gate", "due_at <= :now")} AS oldest_at,
     coalesce(({_BUCKETS} AND held IN (1, 3)), 0)
         + (SELECT count(*) FROM task WHERE {_HELD} AND held & {HELD_BY_ORDER}) AS by_order,
     coalesce(({_BUCKETS} AND held = 2), 0)

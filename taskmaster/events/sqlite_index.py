@@ -21,6 +21,7 @@ from taskmaster.events.log import Recorded
 from taskmaster.events.needs import Needs
 from taskmaster.events.rows import (
     LAST_OPEN,
+    WAITING,
     AttemptEntry,
     Changes,
     GateEntry,
@@ -73,6 +74,10 @@ _TASK_CHANGES = (
 _UPDATE_TASKS = "UPDATE task SET " + ", ".join(
     f"{column} = v.column{place}" for place, column in enumerate(_TASK_CHANGES, start=2)
 )
+
+_LANE_NEXT = f"""(SELECT due_at, number FROM task WHERE task.gate = lane.gate
+    AND task.fair_key = lane.fair_key AND task.priority = lane.priority
+    AND state = {WAITING} AND held = 0 ORDER BY due_at, number LIMIT 1)"""
 
 
 class IndexTables:
@@ -210,6 +215,7 @@ class IndexTables:
         insert(f"INSERT OR REPLACE INTO gate ({GATE_COLUMNS})", _rows(out.gates))
         insert(f"INSERT OR REPLACE INTO series ({SERIES_COLUMNS})", _rows(out.series))
         self._add_due(changes)
+        self._move_lanes(changes)
         self._add_outcomes(changes)
 
     def keep(self, changes: Changes) -> None:
@@ -241,6 +247,20 @@ class IndexTables:
         )
         if any(count < 0 for count in changes.due.values()):
             self._connection.execute("DELETE FROM due_bucket WHERE count = 0")
+
+    def _move_lanes(self, changes: Changes) -> None:
+        """Counts by sums; what is due next from the task rows, one search for each lane."""
+        self._insert(
+            "INSERT INTO lane (gate, fair_key, priority, waiting)",
+            [(*place, count) for place, count in changes.lanes.items()],
+            " ON CONFLICT (gate, fair_key, priority)"
+            " DO UPDATE SET waiting = waiting + excluded.waiting",
+        )
+        places = list(changes.lanes)
+        these = "(gate, fair_key, priority) IN ("
+        self._put(f"DELETE FROM lane WHERE waiting = 0 AND {these}", places, ")")
+        update = f"UPDATE lane SET (next_due_at, next_number) = {_LANE_NEXT} WHERE {these}"
+        self._put(update, places, ")")
 
     def _add_outcomes(self, changes: Changes) -> None:
         for chunk in _chunks(list(changes.cleared), 1):

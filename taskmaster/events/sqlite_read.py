@@ -29,7 +29,7 @@ from taskmaster.events.log import (
     TaskFilter,
     TaskRow,
 )
-from taskmaster.events.rows import PRIORITIES, SERIES_STATES, WAITING, SeriesEntry
+from taskmaster.events.rows import SERIES_STATES, SeriesEntry
 from taskmaster.events.sqlite_events import (
     newest_position,
     read_log,
@@ -51,6 +51,7 @@ from taskmaster.events.sqlite_index import (
 )
 from taskmaster.events.sqlite_list import list_tasks, public_row
 from taskmaster.events.sqlite_page import next_page
+from taskmaster.events.sqlite_ready import first_due
 from taskmaster.events.sqlite_rebuild import Difference, check_index, is_index_current
 from taskmaster.events.sqlite_schema import EVENTS_TABLE, LOG_TABLES
 from taskmaster.events.types import (
@@ -175,6 +176,7 @@ class SQLiteReader(LogRecorder):
         aging_ns: int,
         max_bytes: int,
         ahead_ns: int = 0,
+        after: str = "",
     ) -> Page:
         """As `Reader.page`."""
         with self._snapshot() as connection:
@@ -186,6 +188,7 @@ class SQLiteReader(LogRecorder):
                 limit=limit,
                 aging_ns=aging_ns,
                 max_bytes=max_bytes,
+                after=after,
             )
 
     def gate_snapshot(self, gate: GateName) -> GateSnapshot:
@@ -213,15 +216,9 @@ class SQLiteReader(LogRecorder):
 
     def next_dues(self) -> dict[GateName, Wall]:
         """For each gate with something waiting that is not held: its earliest due time."""
-        priorities = ", ".join(f"({priority})" for priority in PRIORITIES)
         source = f"""
-            (SELECT name, min(due) AS due FROM (
-                SELECT name, (SELECT due_at FROM task
-                              WHERE gate = name AND priority = p.column1
-                                AND state = {WAITING} AND held = 0
-                              ORDER BY due_at LIMIT 1) AS due
-                FROM gate CROSS JOIN (VALUES {priorities}) AS p WHERE waiting > 0)
-             WHERE due IS NOT NULL GROUP BY name)"""
+            (SELECT name, {first_due("name", "TRUE")} AS due FROM gate WHERE waiting > 0)
+            WHERE due IS NOT NULL"""
         with self._snapshot() as connection:
             return dict(select(connection, _DUES, "json_array(name, due)", source))
 

@@ -20,7 +20,7 @@ APPLICATION_ID = 0x544D4C31
 """In the file's header: TML1."""
 SCHEMA_VERSION = 1
 """Of the log's tables; a file with a higher one is refused."""
-INDEX_VERSION = 4
+INDEX_VERSION = 5
 """Of the index's tables and of the fold; a file with another one is folded anew."""
 EVENTS_TABLE = "stored_events"
 
@@ -61,9 +61,12 @@ INDEX_TABLES = (
         held INTEGER NOT NULL,
         key TEXT NOT NULL,
         started INTEGER NOT NULL)""",
-    # One range for each priority of a gate; a page is their merge (hard spot 5).
-    f"""CREATE INDEX task_range ON task (gate, priority, due_at, number)
+    # One range for each priority of a lane; a page is their merge (hard spot 5).
+    f"""CREATE INDEX task_range ON task (gate, fair_key, priority, due_at, number)
         WHERE state = {WAITING} AND held = 0""",
+    # What is due next over all lanes. Tasks without a key are one lane, which needs no row here.
+    f"""CREATE INDEX task_due ON task (gate, due_at)
+        WHERE state = {WAITING} AND held = 0 AND fair_key <> ''""",
     f"CREATE INDEX task_held ON task (gate, due_at) WHERE state = {WAITING} AND held <> 0",
     f"""CREATE INDEX task_expiry ON task (gate, expires_at)
         WHERE state = {WAITING} AND expires_at IS NOT NULL""",
@@ -122,6 +125,11 @@ INDEX_TABLES = (
     """CREATE TABLE due_bucket (
         gate TEXT NOT NULL, held INTEGER NOT NULL, minute INTEGER NOT NULL,
         count INTEGER NOT NULL, PRIMARY KEY (gate, held, minute)) WITHOUT ROWID""",
+    # Only of tasks with a key: gates without any write no row.
+    """CREATE TABLE lane (
+        gate TEXT NOT NULL, fair_key TEXT NOT NULL, priority INTEGER NOT NULL,
+        waiting INTEGER NOT NULL, next_due_at INTEGER, next_number INTEGER,
+        PRIMARY KEY (gate, fair_key, priority)) WITHOUT ROWID""",
     # What a batch empties is found without a scan and taken away at once.
     "CREATE INDEX due_bucket_empty ON due_bucket (gate, held, minute) WHERE count = 0",
 )
@@ -135,6 +143,7 @@ INDEX_TABLE_NAMES = (
     "attempt",
     "outcome",
     "due_bucket",
+    "lane",
 )
 
 TASK_COLUMNS = ", ".join(TaskEntry.__struct_fields__)

@@ -173,6 +173,7 @@ class _Plan:
                 else None,
                 idempotent=rng.random() < 0.8,
                 priority=rng.choice((0, 0, 0, 5, 9)),
+                fair_key=rng.choice(("", "", "x", "y")),
                 order_key=rng.choice(("", "", "", "k")),
                 key=f"key-{rng.randrange(1_000)}" if rng.random() < 0.2 else "",
             )

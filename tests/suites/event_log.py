@@ -356,6 +356,68 @@ class EventLogSuite:
 
         holds()
 
+    def test_lanes_give_their_best_in_turn(self, log: Log) -> None:
+        """Semantics 3.9: rank decides within a lane, one large lane crowds out nobody."""
+        log.writer.commit(
+            [
+                *(submission(f"big-{n}", fair_key="big", due_at=wall(-n)) for n in range(9)),
+                submission("a-late", fair_key="a", due_at=wall(0)),
+                submission("a-urgent", fair_key="a", due_at=wall(0), priority=9),
+                submission("keyless"),
+                submission("not-due", fair_key="z", due_at=wall(1)),
+            ]
+        )
+
+        page = self._page(log, limit=6)
+
+        assert [one.row.task for one in page.tasks] == [
+            *("a-urgent", "big-8", "keyless"),
+            *("a-late", "big-7"),
+        ]
+        assert (page.cut, page.more_lanes, page.complete) == (("big",), False, False)
+        assert page.next_due_at == wall(1)
+
+    def test_a_page_goes_round_the_lanes_that_it_has_no_room_for(self, log: Log) -> None:
+        log.writer.commit([submission(f"{n:03}", fair_key=f"{n:03}") for n in range(450)])
+        log.writer.commit([submission("keyless")])
+
+        first = self._page(log, limit=400)
+        second = self._page(log, limit=400, after="399")
+
+        assert [one.row.task for one in first.tasks] == [f"{n:03}" for n in range(400)]
+        assert [one.row.task for one in second.tasks] == [
+            *(f"{n:03}" for n in range(400, 450)),
+            "keyless",
+            *(f"{n:03}" for n in range(349)),
+        ]
+        assert (first.more_lanes, second.more_lanes) == (True, True)
+        assert not first.complete
+
+    def test_a_lane_whose_tasks_are_held_or_expired_takes_no_place(self, log: Log) -> None:
+        log.writer.commit(
+            [
+                submission("head", fair_key="a", order_key="k", due_at=wall(50)),
+                submission("held", fair_key="b", order_key="k"),
+                submission("old", fair_key="c", expires_at=wall(1)),
+                *(submission(f"{n}", fair_key="d") for n in range(3)),
+            ]
+        )
+
+        page = self._page(log, now=wall(2))
+
+        assert [one.row.task for one in page.tasks] == ["0", "1", "2"]
+        assert page.expired == (TaskId("old"),)
+        assert page.complete
+
+    def test_a_page_that_bytes_end_says_which_lanes_it_cut(self, log: Log) -> None:
+        big = Request(URL, body=b"x" * 30_000)
+        log.writer.commit([submission(f"{n}", fair_key=f"{n % 2}", request=big) for n in range(4)])
+
+        page = self._page(log, max_bytes=100_000)
+
+        assert [one.row.task for one in page.tasks] == ["0", "1"]
+        assert page.cut == ("0", "1")
+
     def test_a_page_can_look_ahead(self, log: Log) -> None:
         log.writer.commit(
             [

@@ -5,6 +5,7 @@ The naive fold keeps every task and computes each answer from all of them.
 
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any
 
 from hypothesis.strategies import SearchStrategy, composite, integers, lists, sampled_from, tuples
@@ -103,6 +104,7 @@ class NaiveTask:
     gate: GateName
     priority: int
     due: int
+    fair_key: str
     order_key: str
     series: SeriesName | None
     expires: int | None
@@ -210,9 +212,15 @@ def _compare(naive: NaiveLog, reader: Any) -> None:
         }
         alive = [task for task in due if task.expires is None or task.expires > now]
         alive.sort(key=lambda task: (task.due - task.priority * 60, task.number))
+        lanes = sorted({task.fair_key for task in due}, key=lambda key: (key == "", key))
+        each = -(-7 // len(lanes)) if lanes else 7
+        of_lane = [[task.task_id for task in alive if task.fair_key == key] for key in lanes]
         page = reader.page(gate, wall(now), limit=7, aging_ns=MINUTE, max_bytes=10**6)
-        assert [one.row.task for one in page.tasks] == [task.task_id for task in alive[:7]]
-        assert page.complete == (len(alive) <= 7)
+        turns = zip_longest(*(lane[:each] for lane in of_lane))
+        assert [one.row.task for one in page.tasks] == [t for turn in turns for t in turn if t]
+        cut = [key for key, lane in zip(lanes, of_lane, strict=True) if len(lane) > each]
+        assert page.cut == tuple(sorted(cut))
+        assert page.complete == (not cut)
     dues = {gate: [task.due for task in naive.ready(gate)] for gate in naive.gates}
     assert reader.next_dues() == {gate: wall(min(due)) for gate, due in dues.items() if due}
 
@@ -257,6 +265,7 @@ class _Player:
             gate=gate,
             priority=action.two,
             due=self.naive.clock + action.one - 100,
+            fair_key=("", "x", "y")[action.two % 3] if gate == GATES[1] else "",
             order_key=f"o{action.which % 3}" if action.which % 5 else "",
             series=series,
             expires=self.naive.clock + action.one if action.one % 3 == 0 else None,
@@ -270,6 +279,7 @@ class _Player:
             gate=gate,
             due_at=wall(task.due),
             priority=task.priority,
+            fair_key=task.fair_key,
             order_key=task.order_key,
             expires_at=None if task.expires is None else wall(task.expires),
             key=task.task_id if action.which % 2 else "",

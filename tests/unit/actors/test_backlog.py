@@ -3,6 +3,7 @@
 import random
 from bisect import insort
 from collections import deque
+from collections.abc import Sequence
 
 import pytest
 from msgspec import Struct
@@ -14,13 +15,17 @@ from taskmaster.actors.backlog import (
     MOST_TASKS,
     REREAD_NS,
     Backlog,
-    Waiting,
+    Missing,
 )
+from taskmaster.actors.lanes import Waiting
 from taskmaster.events.types import MINUTE, SECOND, Position, TaskId, Wall
 from taskmaster.model.task import Task
 from tests.unit.model.builders import NOW, waiting_task, wall
 
 AGING_NS = MINUTE
+PAGE_LANES = 4
+KEYS = (("",), ("", "a", "b"), ("", *"abcdefghijklm"))
+"""No lanes, as many as a page has room for, more."""
 
 
 class Row(Struct):
@@ -36,8 +41,12 @@ class PageOf(Struct):
 
     items: list[Waiting]
     position: Position
-    complete: bool
+    missing: Missing
     next_due_at: Wall | None
+
+
+WHOLE = Missing()
+PART = Missing(cut=("",))
 
 
 def rank(task: Task) -> int:
@@ -55,10 +64,10 @@ class Index:
         self.position = Position(self.position + 1)
         return self.position
 
-    def submit(self, due_at: Wall, priority: int) -> Row:
+    def submit(self, due_at: Wall, priority: int, fair_key: str = "") -> Row:
         position = self.commit()
         task_id = TaskId(f"t{position:06d}")
-        task = waiting_task(task_id=task_id, due_at=due_at, priority=priority)
+        task = waiting_task(task_id=task_id, due_at=due_at, priority=priority, fair_key=fair_key)
         row = self.rows[task_id] = Row(task, position)
         return row
 
@@ -66,15 +75,22 @@ class Index:
         rows = [row for row in self.rows.values() if row.waits and row.task.due_at <= now]
         return sorted(rows, key=lambda row: (rank(row.task), row.number))
 
-    def page(self, now: Wall, limit: int, ahead_ns: int) -> PageOf:
-        """As `Reader.page` says."""
+    def page(self, now: Wall, limit: int, ahead_ns: int, after: str = "") -> PageOf:
+        """As `Reader.page` says, with room for `PAGE_LANES`."""
         until = Wall(now + ahead_ns)
-        rows = self.eligible(until)
+        lanes: dict[str, list[Row]] = {}
+        for row in self.eligible(until):
+            lanes.setdefault(row.task.submitted.fair_key, []).append(row)
+        circle = sorted(lanes, key=lambda key: (key <= after, key))
+        taken = circle[:PAGE_LANES]
+        each = 1 if len(circle) > len(taken) else -(-limit // max(1, len(taken)))
         later = [r.task.due_at for r in self.rows.values() if r.waits and r.task.due_at > until]
         return PageOf(
-            [Waiting(row.task, row.number) for row in rows[:limit]],
+            [Waiting(row.task, row.number) for key in taken for row in lanes[key][:each]],
             self.position,
-            len(rows) <= limit,
+            Missing(
+                tuple(key for key in taken if len(lanes[key]) > each), len(circle) > len(taken)
+            ),
             min(later, default=None),
         )
 
@@ -84,9 +100,9 @@ def take(backlog: Backlog, page: PageOf, now: Wall, ahead_ns: int) -> None:
     backlog.take(
         page.items,
         position=page.position,
-        complete=page.complete,
+        missing=page.missing,
         now=now,
-        covered_until=Wall(now + ahead_ns if page.complete else now),
+        covered_until=Wall(now if page.missing else now + ahead_ns),
         next_due_at=page.next_due_at,
         next_expiry_at=None,
     )
@@ -98,6 +114,7 @@ class Read(Struct):
     now: Wall
     ahead_ns: int
     limit: int
+    after: str
     page: PageOf | None = None
 
 
@@ -105,7 +122,7 @@ class GateAndIndex:
     """What a gate does with its backlog, from a seed: starts, ends, commands, pages; notices come
     late and in log order. Each seed does some things more often than others."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, keys: Sequence[str] = ("",)) -> None:
         self.rng = rng = random.Random(seed)
         self.now = NOW
         self.index = Index()
@@ -115,8 +132,10 @@ class GateAndIndex:
         self.busy: dict[TaskId, Row] = {}
         self.read: Read | None = None
         self.limit = rng.choice((1, 3, 10, 200))
+        self.keys = keys
         for number in range(rng.choice((0, 2, 20, 300))):
-            self.index.submit(Wall(NOW - number % 13 * SECOND), number % 10)
+            due_at = Wall(NOW - number % 13 * SECOND)
+            self.index.submit(due_at, number % 10, keys[number % len(keys)])
         self._steps = (
             self.submit,
             self.end,
@@ -145,7 +164,8 @@ class GateAndIndex:
             self.rng.choice((0, 0, 5, 9)),
         )
         for _ in range(self.rng.choice((1, 1, 1, 1, 1, 1, 1, 1, 3, 150))):
-            row = self.index.submit(Wall(self.now + int(due_s * SECOND)), priority)
+            key = self.rng.choice(self.keys)
+            row = self.index.submit(Wall(self.now + int(due_s * SECOND)), priority, key)
             self.notices.append((Waiting(row.task, row.number), self.index.position, False))
 
     def submit_overdue(self) -> None:
@@ -242,9 +262,12 @@ class GateAndIndex:
             if self.backlog.needs_page(self.now):
                 ahead_ns = self.backlog.ahead_ns()
                 self.backlog.begin_read((*self.running, *self.busy))
-                self.read = Read(self.now, ahead_ns, self.limit + len(self.running))
+                most = self.limit + len(self.running)
+                self.read = Read(self.now, ahead_ns, most, self.backlog.last_lane)
         elif self.read.page is None:
-            self.read.page = self.index.page(self.read.now, self.read.limit, self.read.ahead_ns)
+            self.read.page = self.index.page(
+                self.read.now, self.read.limit, self.read.ahead_ns, self.read.after
+            )
         else:
             take(self.backlog, self.read.page, self.read.now, self.read.ahead_ns)
             self.read = None
@@ -290,7 +313,7 @@ class GateAndIndex:
 def test_nothing_that_waits_is_ever_lost(first_seed: int) -> None:
     """Semantics 2.3: after any history, popping gives exactly what waits, each once."""
     for seed in range(first_seed, first_seed + 100):
-        world = GateAndIndex(seed)
+        world = GateAndIndex(seed, KEYS[seed % 3])
         world.run((10, 25, 60, 100)[seed % 4])
         world.settle()
         waiting = world.waiting
@@ -402,7 +425,7 @@ def read_at(
     backlog.take(
         list(items),
         position=Position(position),
-        complete=complete,
+        missing=WHOLE if complete else PART,
         now=NOW,
         covered_until=wall(covered if complete else 0),
         next_due_at=next_due_at,
@@ -603,7 +626,7 @@ def test_a_task_that_leaves_while_a_page_is_read_does_not_come_back_with_it() ->
     backlog.begin_read((TaskId("t000003"),))
     backlog.remove(TaskId("t000001"))
 
-    take(backlog, PageOf([item(1), item(2), item(3)], Position(9), True, None), NOW, 0)
+    take(backlog, PageOf([item(1), item(2), item(3)], Position(9), WHOLE, None), NOW, 0)
 
     assert popped(backlog) == [2]
 
@@ -612,7 +635,7 @@ def test_a_task_that_was_away_comes_back_though_the_page_knew() -> None:
     """Its end was durable before the page was read, and is heard after it."""
     backlog = read_at(5)
     backlog.begin_read((TaskId("t000003"),))
-    take(backlog, PageOf([item(3)], Position(9), True, None), NOW, 0)
+    take(backlog, PageOf([item(3)], Position(9), WHOLE, None), NOW, 0)
 
     backlog.offer(item(3), Position(8), NOW)
 
@@ -636,12 +659,12 @@ def test_a_loss_while_a_page_is_read_makes_that_page_incomplete_too() -> None:
     backlog.begin_read(())
     backlog.lose()
 
-    take(backlog, PageOf([item(1)], Position(9), True, None), NOW, 0)
+    take(backlog, PageOf([item(1)], Position(9), WHOLE, None), NOW, 0)
 
     assert not backlog.complete
     assert backlog.needs_page(NOW)
     backlog.begin_read(())
-    take(backlog, PageOf([item(1)], Position(10), True, None), NOW, 0)
+    take(backlog, PageOf([item(1)], Position(10), WHOLE, None), NOW, 0)
     assert backlog.complete
 
 
@@ -655,7 +678,7 @@ def test_another_aging_ranks_from_the_next_page_on() -> None:
     backlog.set_aging(SECOND)
     assert backlog.needs_page(NOW)
     backlog.begin_read(())
-    take(backlog, PageOf([old, urgent], Position(5), True, None), NOW, 0)
+    take(backlog, PageOf([old, urgent], Position(5), WHOLE, None), NOW, 0)
 
     assert popped(backlog) == [1, 2]
 

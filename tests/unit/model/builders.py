@@ -122,6 +122,7 @@ def waiting_task(
     idempotent: bool = True,
     expires_at: Wall | None = None,
     priority: int = 0,
+    fair_key: str = "",
     task_id: TaskId = TASK,
 ) -> Task:
     """A task that was never started."""
@@ -133,7 +134,7 @@ def waiting_task(
         expires_at=expires_at,
         priority=priority,
     )
-    return fold(task_id, (first,))
+    return fold(task_id, (replace(first, fair_key=fair_key),))
 
 
 def started(
