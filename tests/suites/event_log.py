@@ -393,6 +393,25 @@ class EventLogSuite:
         assert (first.more_lanes, second.more_lanes) == (True, True)
         assert not first.complete
 
+    def test_of_many_lanes_one_with_an_expired_head_is_passed_over_until_that_is_written(
+        self, log: Log
+    ) -> None:
+        log.writer.commit([submission(f"{n:03}", fair_key=f"{n:03}") for n in range(450)])
+        log.writer.commit(
+            [
+                submission("old", fair_key="!", due_at=wall(-1), expires_at=wall(1)),
+                submission("behind", fair_key="!"),
+            ]
+        )
+
+        before = self._page(log, now=wall(2))
+        log.writer.commit([of_task("old", 1, TaskExpired(at=wall(2), gate=GATE))])
+        after = self._page(log, now=wall(2))
+
+        assert (before.tasks[0].row.task, before.expired) == ("000", (TaskId("old"),))
+        assert "!" in before.cut
+        assert after.tasks[0].row.task == "behind"
+
     def test_a_lane_whose_tasks_are_held_or_expired_takes_no_place(self, log: Log) -> None:
         log.writer.commit(
             [
