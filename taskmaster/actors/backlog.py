@@ -62,6 +62,8 @@ class Backlog:
         self._came: dict[TaskId, tuple[Waiting, Position]] = {}
         self._skipped: set[TaskId] = set()
         self._is_stale = False
+        self._has_left = True
+        """Whether anything left or was lost since a page was asked for: else it is the same."""
         self._lost = False
 
     def __len__(self) -> int:
@@ -80,7 +82,7 @@ class Backlog:
         """Whether the index may hold something that should be in memory."""
         if self._reading:
             return False
-        if not self.complete and self._runs_low():
+        if not self.complete and self._has_left and self._runs_low():
             return True
         if self.next_expiry_at is not None and self.next_expiry_at <= now:
             return True
@@ -120,7 +122,7 @@ class Backlog:
     def begin_read(self, away: Iterable[TaskId]) -> None:
         """A page was asked for; remember what changes until it comes. Tasks that are `away`, in
         flight or being changed, may still wait in it; when they wait again, they are told."""
-        self._reading = True
+        self._reading, self._has_left = True, False
         self._read_after = self._lanes.last
         self._left = set(away)
         self._came.clear()
@@ -191,7 +193,7 @@ class Backlog:
         """Something began to wait that is not at hand: memory is no longer complete, nor will
         the page be that is being read."""
         self._lost = self._reading
-        self._is_stale = True
+        self._is_stale = self._has_left = True
         self.complete = False
 
     def _keep_the_best(self, now: Wall) -> None:
@@ -227,6 +229,7 @@ class Backlog:
     def remove(self, task_id: TaskId) -> None:
         """A task no longer waits, or is being changed."""
         self._held.pop(task_id, None)
+        self._has_left = True
         if self._reading:
             self._left.add(task_id)
             self._came.pop(task_id, None)

@@ -711,3 +711,26 @@ def test_of_those_probed_least_the_best_is_the_next_probe() -> None:
 
     assert order == [2, 3, 1]
     assert backlog.peek(NOW) is None
+
+
+def test_a_page_that_bodies_keep_short_is_read_again_once_something_has_left() -> None:
+    """Else a gate that may not start would read the same page over and over."""
+    backlog = Backlog(AGING_NS)
+    backlog.begin_read(())
+    few = [item(number) for number in range(1, 9)]
+    backlog.take(
+        few,
+        position=Position(100),
+        missing=PART,
+        now=NOW,
+        covered_until=NOW,
+        next_due_at=None,
+        next_expiry_at=None,
+    )
+    asked = [backlog.needs_page(NOW)]
+
+    while (waiting := backlog.peek(NOW)) is not None:
+        backlog.pop(waiting)
+        asked.append(backlog.needs_page(NOW))
+
+    assert asked == [False] + [True] * 8
