@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from taskmaster.actors.pacer import Held, Pacer
+from taskmaster.actors.pacer import SEND_NS, Held, Pacer
 from taskmaster.events.types import MILLISECOND, SECOND, Limits, Mono, Rate, TaskId
 from taskmaster.model.limits import (
     LOOKAHEAD_NS,
@@ -49,10 +49,10 @@ class Sends:
         return Held(TaskId(task), slot_at, go, lambda: self.voided.append(task))
 
 
-def pacer_of(*rates: Rate) -> Pacer:
-    """Buckets full at the beginning of virtual time."""
+def pacer_of(*rates: Rate, full_at: Mono = Mono(MONO - SECOND)) -> Pacer:
+    """Buckets full since before the beginning of virtual time."""
     allowed = Allowed(Limits(rates=rates))
-    return Pacer(VirtualClock(), allowed, fresh_tats(allowed.paces, MONO))
+    return Pacer(VirtualClock(), allowed, fresh_tats(allowed.paces, full_at))
 
 
 def hold(pacer: Pacer, held: Held) -> None:
@@ -150,7 +150,8 @@ def test_a_batch_committed_at_once_is_spread_over_its_slots() -> None:
         await asyncio.sleep(1)
         return sends.at
 
-    assert run_simulated(main()) == [mono(0), mono(0.1), mono(0.2)]
+    late = [0, SEND_NS, 2 * SEND_NS]
+    assert run_simulated(main()) == [mono(n * 0.1) + ns for n, ns in enumerate(late)]
 
 
 def test_a_start_waits_for_its_slot_though_there_is_a_token() -> None:
@@ -207,7 +208,7 @@ def test_without_rates_everything_leaves_at_once() -> None:
 
 def test_the_projection_counts_what_is_granted_and_not_yet_sent() -> None:
     async def main() -> list[tuple[Mono, ...]]:
-        sends, pacer = Sends(), pacer_of(Rate(10.0, SECOND, 1))
+        sends, pacer = Sends(), pacer_of(Rate(10.0, SECOND, 1), full_at=MONO)
         pacer.granted()
         pacer.granted()
         two = pacer.projected_tats()
@@ -279,7 +280,7 @@ def test_a_higher_rate_lets_what_waits_go_sooner() -> None:
         await asyncio.sleep(1)
         return sends.at
 
-    assert run_simulated(main()) == [mono(0), mono(0.505)]
+    assert run_simulated(main()) == [mono(0), mono(0.505) + SEND_NS]
 
 
 def test_a_lower_rate_makes_what_waits_leave_later() -> None:
@@ -291,7 +292,7 @@ def test_a_lower_rate_makes_what_waits_leave_later() -> None:
         await asyncio.sleep(2)
         return sends
 
-    assert run_simulated(main()).at == [mono(0), mono(0.5)]
+    assert run_simulated(main()).at == [mono(0), mono(0.5) + SEND_NS]
 
 
 def test_without_rates_from_now_on_what_waits_leaves_at_its_slot() -> None:
@@ -303,9 +304,10 @@ def test_without_rates_from_now_on_what_waits_leaves_at_its_slot() -> None:
         await asyncio.sleep(0.5)
         pacer.change(Allowed(Limits(rates=(Rate(1.0, SECOND, 1),))))
         hold(pacer, sends.held("c", mono(0.5)))
+        await asyncio.sleep(0.1)
         return sends.at
 
-    assert run_simulated(main()) == [mono(0), mono(0.02), mono(0.5)]
+    assert run_simulated(main()) == [mono(0), mono(0.02), mono(0.5) + SEND_NS]
 
 
 # --- what really left -------------------------------------------------------------------------
