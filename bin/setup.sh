@@ -115,33 +115,41 @@ uv_sync() {
 
 last_error() { grep . "$report" | tail -n 1; }
 
-# --- Erlang ---------------------------------------------------------------------------------
+# --- What the tests meet for real --------------------------------------------------------------
 
-# Its supervisor is the reference of ours. It is asked for once, where that needs no password and
-# no patience; without it the tests replay what OTP 25 did.
-want_erlang() {
-    if has_erlang || ! mkdir "$venv/erlang.asked" 2>/dev/null; then return; fi
+# Erlang's supervisor is the reference of ours; zsh and fish are completed in. They are asked for
+# once, where that needs no password and no patience; without them the tests replay what OTP 25 did,
+# and say which shells they passed over.
+want_peers() {
+    missing=$(missing_peers)
+    if [ -z "$missing" ] || ! mkdir "$venv/peers.asked" 2>/dev/null; then return; fi
     if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
-        say "installing erlang-base: tests compare supervision with it"
-        install_erlang >"$venv/erlang.asked/log" 2>&1 || true
+        say "installing$missing: the tests want them"
+        # shellcheck disable=SC2086  # a list of packages
+        install_peers $missing >"$venv/peers.asked/log" 2>&1 || true
     fi
-    has_erlang || say "no Erlang here: supervision is compared with recorded traces of OTP"
+    missing=$(missing_peers)
+    [ -z "$missing" ] || say "no$missing here: the tests that want them do without"
 }
 
-has_erlang() { command -v erl >/dev/null && command -v erlc >/dev/null; }
+missing_peers() {
+    { command -v erl && command -v erlc; } >/dev/null || printf ' erlang-base'
+    command -v zsh >/dev/null || printf ' zsh'
+    command -v fish >/dev/null || printf ' fish'
+}
 
-install_erlang() {
+install_peers() {
     # Only what waits for the network is cut off: a package is never left half unpacked.
     DEBIAN_FRONTEND=noninteractive
     export DEBIAN_FRONTEND
-    fetch_erlang || { timeout 60 apt-get update -qq && fetch_erlang; } &&
+    fetch_peers "$@" || { timeout 60 apt-get update -qq && fetch_peers "$@"; } &&
         apt-get install -y -qq --no-install-recommends --no-download \
-            -o DPkg::Lock::Timeout=20 erlang-base
+            -o DPkg::Lock::Timeout=20 "$@"
 }
 
-fetch_erlang() {
+fetch_peers() {
     timeout 60 apt-get install -y -qq --no-install-recommends --download-only \
-        -o DPkg::Lock::Timeout=20 erlang-base
+        -o DPkg::Lock::Timeout=20 "$@"
 }
 
 # --- One set-up at a time -------------------------------------------------------------------

@@ -5,7 +5,7 @@ nothing to do costs an entry in the timer, no actor. All messages to gates pass 
 gate is put to rest only when none is on its way.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from msgspec import Struct
@@ -20,7 +20,6 @@ from taskmaster.actors.silence import JUMP_NS, Silence
 from taskmaster.actors.supervisor import Crashed, Incident, Supervisor
 from taskmaster.actors.task import TasksActor
 from taskmaster.actors.timer import Timer
-from taskmaster.events.log import GateRow
 from taskmaster.events.types import (
     BY_RULE,
     MINUTE,
@@ -126,15 +125,14 @@ class GatesActor(LoopActor):
 
     def begin(
         self,
-        rows: Sequence[GateRow],
         dues: dict[GateName, Wall],
         open_at: set[GateName],
         silent_ns: int,
     ) -> None:
-        """At the node's start: the gates, when each has work, and which have attempts open that
-        nobody sends any more; `silent_ns` is how long the node was down."""
+        """At the node's start, once `quarantine` knows: when each gate has work, and which have
+        attempts open that nobody sends any more; `silent_ns` is how long the node was down."""
         now = self._ports.clock.wall()
-        dues = {**dues, **self.quarantine.know(rows)}
+        dues = {**dues, **self.quarantine.ends}
         missed = {gate for gate, due_at in dues.items() if due_at <= now} | open_at
         for gate in missed:
             self._silent[gate] = Silence(self._ports.clock, max(1, silent_ns))

@@ -156,9 +156,10 @@ class Node:
         )
         rows = await reader.gate_rows()
         self.intake.know(rows)
+        await self.gates.quarantine.know(rows)
         # whoever has an attempt open ends it as interrupted as soon as it is restored
         open_at = {attempt.gate for attempt in await reader.open_attempts(limit=1_000_000)}
-        self.gates.begin(rows, await reader.next_dues(), open_at, settings.silent_ns)
+        self.gates.begin(await reader.next_dues(), open_at, settings.silent_ns)
 
     async def stop(self, grace_s: float) -> None:
         """Start nothing more, let what is in flight end, then close the log in good order."""

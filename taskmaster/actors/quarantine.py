@@ -54,13 +54,25 @@ class Quarantine:
         self._before: dict[GateName, tuple[Wall, int]] = {}
         self._writing: dict[GateName, asyncio.Lock] = {}
 
-    def know(self, rows: Sequence[GateRow]) -> dict[GateName, Wall]:
-        """Take over what the log has; whose quarantine ends when."""
-        now = self._ports.clock.wall()
+    async def know(self, rows: Sequence[GateRow]) -> None:
+        """Take over what the log has."""
         for row in rows:
             if row.quarantined_until is not None:
-                self._held[row.gate] = Held(now, row.quarantined_until, "before this start")
+                self._held[row.gate] = await self._recorded(row)
+
+    @property
+    def ends(self) -> dict[GateName, Wall]:
+        """Until when each is left alone."""
         return {gate: held.until for gate, held in self._held.items()}
+
+    async def _recorded(self, row: GateRow) -> Held:
+        """What the newest event of its stream says, and no other: one of them may be unreadable."""
+        (record,) = await self._ports.reader.stream(
+            gate_stream(row.gate), after=Version(row.version - 1), limit=1
+        )
+        event = record.event
+        assert isinstance(event, GateQuarantined), f"{row.gate} was written to in quarantine"
+        return Held(event.at, event.until, event.error)
 
     @property
     def held(self) -> set[GateName]:

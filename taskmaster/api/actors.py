@@ -13,7 +13,7 @@ from taskmaster.api.answers import ActorIncident, ActorOut, GateOut, Page, TreeN
 from taskmaster.api.bodies import ReasonIn
 from taskmaster.api.context import Api, JsonResponse, cause, within
 from taskmaster.api.gates import commanded_gate
-from taskmaster.api.operations import PAGING, Operation, Parameter, Reply
+from taskmaster.api.operations import PAGING, Answering, Operation, Parameter, Reply
 from taskmaster.api.paging import MAX_LIMIT
 from taskmaster.api.problems import stop
 from taskmaster.api.reading import BodyReader, parameters, whole_number
@@ -141,7 +141,7 @@ async def restart(api: Api, request: Request) -> Response:
                 remedy="name an actor below gates/NAME, or restart the process",
             )
         raise _nothing_there(path)
-    return JsonResponse(Page(tuple(tree_node(api, p) for p in api.node.tree() if p.path == path)))
+    return _place_now(api, path)
 
 
 async def quarantine(api: Api, request: Request) -> Response:
@@ -152,9 +152,7 @@ async def quarantine(api: Api, request: Request) -> Response:
         raise _nothing_there(f"gates/{gate}")
     if not api.node.gates.leave_alone(gate, cause(request, "QuarantineGate", body.reason)):
         raise stop("conflict", f"gate {gate} is quarantined already", remedy="release it first")
-    return JsonResponse(
-        Page(tuple(tree_node(api, p) for p in api.node.tree() if p.path == f"gates/{gate}"))
-    )
+    return _place_now(api, f"gates/{gate}")
 
 
 async def release(api: Api, request: Request) -> Response:
@@ -163,6 +161,10 @@ async def release(api: Api, request: Request) -> Response:
     body = await _reason.read(request, optional=True)
     because = cause(request, "ReleaseGate", body.reason)
     return await commanded_gate(api, request, gate, ReleaseGate(because))
+
+
+def _place_now(api: Api, path: str) -> Response:
+    return JsonResponse(Page(tuple(tree_node(api, p) for p in api.node.tree() if p.path == path)))
 
 
 def _gate_of(request: Request) -> GateName:
@@ -178,6 +180,21 @@ def _gate_of(request: Request) -> GateName:
 
 
 # --- the table --------------------------------------------------------------------------------
+
+
+def _command_operation(verb: str, answer: Answering, about: str, reply: Reply) -> Operation:
+    return Operation(
+        method="POST",
+        path=f"/v1/actors/{{path}}:{verb}",
+        answer=answer,
+        name=f"{verb}_actor",
+        about=about,
+        tag="tree",
+        body=ReasonIn,
+        body_optional=True,
+        replies=(reply,),
+        codes=("not_found", "conflict"),
+    )
 
 
 OPERATIONS = (
@@ -206,40 +223,22 @@ OPERATIONS = (
         replies=(Reply(200, ActorOut, "The place."),),
         codes=("not_found",),
     ),
-    Operation(
-        method="POST",
-        path="/v1/actors/{path}:restart",
-        answer=restart,
-        name="restart_actor",
-        about="End an actor of a gate; its supervisor starts it again, from the log.",
-        tag="tree",
-        body=ReasonIn,
-        body_optional=True,
-        replies=(Reply(200, Page[TreeNode], "The place now."),),
-        codes=("not_found", "conflict"),
+    _command_operation(
+        "restart",
+        restart,
+        "End an actor of a gate; its supervisor starts it again, from the log.",
+        Reply(200, Page[TreeNode], "The place now."),
     ),
-    Operation(
-        method="POST",
-        path="/v1/actors/{path}:quarantine",
-        answer=quarantine,
-        name="quarantine_actor",
-        about="Leave a gate alone; it starts nothing until it is released or its time is over.",
-        tag="tree",
-        body=ReasonIn,
-        body_optional=True,
-        replies=(Reply(200, Page[TreeNode], "The place now."),),
-        codes=("not_found", "conflict"),
+    _command_operation(
+        "quarantine",
+        quarantine,
+        "Leave a gate alone; it starts nothing until it is released or its time is over.",
+        Reply(200, Page[TreeNode], "The place now."),
     ),
-    Operation(
-        method="POST",
-        path="/v1/actors/{path}:release",
-        answer=release,
-        name="release_actor",
-        about="Let a gate that was left alone run again; it begins on the ramp.",
-        tag="tree",
-        body=ReasonIn,
-        body_optional=True,
-        replies=(Reply(200, GateOut, "The gate after it."),),
-        codes=("not_found", "conflict"),
+    _command_operation(
+        "release",
+        release,
+        "Let a gate that was left alone run again; it begins on the ramp.",
+        Reply(200, GateOut, "The gate after it."),
     ),
 )

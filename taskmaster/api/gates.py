@@ -259,7 +259,8 @@ async def commanded_gate(
 # --- the table --------------------------------------------------------------------------------
 
 
-def _command_operation(verb: str, answer: Answering, about: str, body: Any) -> Operation:
+def command_operation(verb: str, answer: Answering, about: str, body: Any) -> Operation:
+    """A command on a gate, answered with the gate after it."""
     return Operation(
         method="POST",
         path=f"/v1/gates/{{gate}}:{verb}",
@@ -292,11 +293,11 @@ OPERATIONS = (
         replies=(Reply(200, Page[GateOut], "Gates."),),
         codes=("stale_page_token",),
     ),
-    _command_operation("pause", pause, "Start nothing until `until` or a resume.", PauseIn),
-    _command_operation("resume", resume, "Take starts and submissions again.", ReasonIn),
-    _command_operation("drain", drain, "Pause, and record when nothing is in flight.", ReasonIn),
-    _command_operation("close", close, "Take neither starts nor submissions.", ReasonIn),
-    _command_operation("release", release, "End a quarantine.", ReasonIn),
+    command_operation("pause", pause, "Start nothing until `until` or a resume.", PauseIn),
+    command_operation("resume", resume, "Take starts and submissions again.", ReasonIn),
+    command_operation("drain", drain, "Pause, and record when nothing is in flight.", ReasonIn),
+    command_operation("close", close, "Take neither starts nor submissions.", ReasonIn),
+    command_operation("release", release, "End a quarantine.", ReasonIn),
     Operation(
         method="PUT",
         path="/v1/gates/{gate}",

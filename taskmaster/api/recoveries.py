@@ -9,12 +9,12 @@ from collections.abc import Callable
 from starlette.requests import Request
 from starlette.responses import Response
 
-from taskmaster.api.answers import GateOut, OutageOut, Page, RecoveryStep
+from taskmaster.api.answers import OutageOut, Page, RecoveryStep
 from taskmaster.api.bodies import ReasonIn
 from taskmaster.api.context import Api, JsonResponse, cause, within
 from taskmaster.api.encoding import instant_out
-from taskmaster.api.gates import commanded_gate, gate_name, gate_view
-from taskmaster.api.operations import IF_MATCH, Answering, Operation, Reply
+from taskmaster.api.gates import command_operation, commanded_gate, gate_name, gate_view
+from taskmaster.api.operations import Answering, Operation, Reply
 from taskmaster.api.reading import BodyReader, parameters
 from taskmaster.delivery.headers import rfc3339
 from taskmaster.events.log import Recorded
@@ -79,19 +79,7 @@ def _steering(name: str, command: Callable[[Cause], GateCommand]) -> Answering:
 def _operation(
     verb: str, name: str, about: str, command: Callable[[Cause], GateCommand]
 ) -> Operation:
-    return Operation(
-        method="POST",
-        path=f"/v1/gates/{{gate}}:{verb}",
-        answer=_steering(name, command),
-        name=f"{verb}_gate",
-        about=about,
-        tag="gates",
-        body=ReasonIn,
-        body_optional=True,
-        parameters=(IF_MATCH,),
-        replies=(Reply(200, GateOut, "The gate after it."),),
-        codes=("not_found", "conflict", "precondition_failed"),
-    )
+    return command_operation(verb, _steering(name, command), about, ReasonIn)
 
 
 OPERATIONS = (

@@ -4,12 +4,11 @@ Rules of residence: reads the nodes' streams, oldest first, and puts nothing tog
 does not say.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Protocol
+from collections.abc import Iterator
 
 from msgspec import Struct
 
-from taskmaster.events.log import Recorded
+from taskmaster.events.log import Reader, Recorded
 from taskmaster.events.types import (
     ActorCrashed,
     ActorRestartAsked,
@@ -63,17 +62,7 @@ class Run(Struct, frozen=True):
     stopped_at: Wall | None = None
 
 
-class EventReader(Protocol):
-    """What is needed of a reader on the loop."""
-
-    async def events(
-        self, *, after: Position, limit: int = ..., streams_like: str = ...
-    ) -> Sequence[Recorded]:
-        """The log from after a position on."""
-        ...
-
-
-async def incidents(reader: EventReader, path: str, last: int) -> tuple[Incident, ...]:
+async def incidents(reader: Reader, path: str, last: int) -> tuple[Incident, ...]:
     """The newest incidents of one place, newest first."""
     found = await _of_streams(reader, "node-", path, last)
     if path.startswith("gates/") and path.count("/") == 1:
@@ -81,7 +70,7 @@ async def incidents(reader: EventReader, path: str, last: int) -> tuple[Incident
     return tuple(sorted(found, key=lambda one: -one.position)[:last])
 
 
-async def _of_streams(reader: EventReader, like: str, path: str, last: int) -> list[Incident]:
+async def _of_streams(reader: Reader, like: str, path: str, last: int) -> list[Incident]:
     found: list[Incident] = []
     after = Position(0)
     while records := await reader.events(after=after, limit=PAGE, streams_like=like):

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -20,6 +21,7 @@ from taskmaster.events.types import Position, TaskId
 from tests.suites.facts import of_task, started, submission
 
 ROOT = Path(__file__).parents[2]
+NOBODY = 65_534
 HOLDER = """
 import sys
 from taskmaster.events.sqlite import SQLiteStore
@@ -242,12 +244,28 @@ def test_a_reader_sees_each_commit_and_holds_nobody_up(path: Path) -> None:
             assert store.rebuild() is None
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_log_that_may_not_be_written_is_refused(path: Path) -> None:
-    made(path).chmod(0o400)
+@contextmanager
+def anybody() -> Generator[None]:
+    """Without root's right to write anywhere, where this is root."""
+    was = os.geteuid()
+    if was == 0:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(was)
 
-    with pytest.raises(StoreUnavailableError, match="cannot be written"):
-        SQLiteStore.open(path)
+
+def test_a_log_that_may_not_be_written_is_refused() -> None:
+    with TemporaryDirectory() as name:  # pytest's own folders are closed to others
+        folder = Path(name)
+        folder.chmod(0o777)
+        path = made(folder / "log.db")
+        path.chmod(0o444)
+        (folder / "log.db.lock").chmod(0o666)
+
+        with anybody(), pytest.raises(StoreUnavailableError, match="cannot be written"):
+            SQLiteStore.open(path)
 
 
 def test_a_path_with_odd_characters_is_one_file(tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ class Busy(LoopActor):
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self.heard: list[float] = []
+        self.released = threading.Event()
+        """What a handler that waits in C waits for."""
 
     def on_receive(self, message: Any) -> None:
         if message == "spin":
@@ -31,7 +33,7 @@ class Busy(LoopActor):
         elif message == "spin in a coroutine":
             self.spawn(spin())
         elif message == "wait":
-            time.sleep(0.6)
+            assert self.released.wait(60)
         else:
             self.heard.append(time.monotonic())
 
@@ -90,9 +92,14 @@ async def test_a_handler_that_never_ends_crashes_its_actor_and_no_other(message:
 async def test_one_that_waits_is_named_and_goes_on() -> None:
     """Nothing can be raised in it, and it comes back."""
     told, downs = Told(), list[Down]()
-    watchdog = Watchdog(report=told.hangs.append, fatal=told.end, slow_ns=50_000_000, kernel_s=0)
-    watchdog.start()
     actor = Busy("slow")
+
+    def report(hang: Hang) -> None:
+        told.hangs.append(hang)
+        actor.released.set()
+
+    watchdog = Watchdog(report=report, fatal=told.end, slow_ns=50_000_000, kernel_s=0)
+    watchdog.start()
     watch(actor.launch(), downs.append)
 
     tell(actor.actor_ref, "wait")
@@ -122,9 +129,14 @@ async def test_code_that_is_no_actors_is_named_by_its_stack_and_left_alone() -> 
 
 async def test_one_that_cannot_be_ended_ends_the_process() -> None:
     told = Told()
-    watchdog = Watchdog(report=told.hangs.append, fatal=told.end, fatal_ns=300_000_000, kernel_s=0)
-    watchdog.start()
     actor = Busy("stuck")
+
+    def end(why: str) -> None:
+        told.end(why)
+        actor.released.set()
+
+    watchdog = Watchdog(report=told.hangs.append, fatal=end, fatal_ns=300_000_000, kernel_s=0)
+    watchdog.start()
     actor.launch()
 
     tell(actor.actor_ref, "wait")
