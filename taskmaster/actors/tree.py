@@ -34,19 +34,19 @@ def places(root: Supervisor, gates: GatesActor) -> Iterator[Place]:
     may let others have the loop in between."""
     yield _supervisor("node", root)
     yield from root.children()
-    for gate, unit in list(gates.units.items()):
-        yield _supervisor(f"gates/{gate}", unit.supervisor)
-        yield from unit.supervisor.children()
-        yield from _tasks(gate, unit)
-    for gate in gates.quarantine.held:
-        held = gates.quarantine.get(gate)
-        if held is not None:
-            yield _quarantined(gate, held)
+    for gate in [*gates.units, *gates.quarantine.held]:
+        yield from _of_gate(gates, gate)
 
 
 def detail(root: Supervisor, gates: GatesActor, path: str) -> Detail | None:
     """One place, or None where there is nothing."""
-    place = next((one for one in places(root, gates) if one.path == path), None)
+    kind, _, rest = path.partition("/")
+    near = (
+        _of_gate(gates, GateName(rest.partition("/")[0]))
+        if kind == "gates"
+        else (_supervisor("node", root), *root.children())
+    )
+    place = next((one for one in near if one.path == path), None)
     if place is None:
         return None
     kept, ref = _kept(root, gates, path)
@@ -91,6 +91,17 @@ def _supervisor(path: str, supervisor: Supervisor) -> Place:
         inbox=mail_of(ref),
         handled=handled_by(ref),
     )
+
+
+def _of_gate(gates: GatesActor, gate: GateName) -> Iterator[Place]:
+    """A gate's places; none where it rests."""
+    unit, held = gates.units.get(gate), gates.quarantine.get(gate)
+    if unit is not None:
+        yield _supervisor(f"gates/{gate}", unit.supervisor)
+        yield from unit.supervisor.children()
+        yield from _tasks(gate, unit)
+    elif held is not None:
+        yield _quarantined(gate, held)
 
 
 def _tasks(gate: GateName, unit: Unit) -> list[Place]:

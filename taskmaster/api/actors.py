@@ -164,7 +164,8 @@ async def release(api: Api, request: Request) -> Response:
 
 
 def _place_now(api: Api, path: str) -> Response:
-    return JsonResponse(Page(tuple(tree_node(api, p) for p in api.node.tree() if p.path == path)))
+    detail = api.node.detail(path)
+    return JsonResponse(Page(() if detail is None else (tree_node(api, detail.place),)))
 
 
 def _gate_of(request: Request) -> GateName:

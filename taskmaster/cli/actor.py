@@ -3,7 +3,8 @@
 Rules of residence: from flags to a call, from its answer to what is shown.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -14,7 +15,7 @@ from taskmaster.cli.view import show as show_result
 from taskmaster.cli.watch import ONCE, Watch, look
 
 if TYPE_CHECKING:
-    from taskmaster.client import Actor, ActorIncident
+    from taskmaster.client import Actor, ActorIncident, Call
 
 app = tree.group("actor")
 
@@ -40,52 +41,31 @@ def show(path: str, /, *, watch: Watch = ONCE, view: View = VIEW) -> None:
         look(view, watch, shown)
 
 
-@app.command
-def restart(path: str, /, *, reason: str = "", view: View = VIEW) -> None:
-    """End an actor of a gate; its supervisor starts it again, from the log.
+def _acting(verb: str, done: str) -> Callable[..., None]:
+    def act(path: str, /, *, reason: str = "", view: View = VIEW) -> None:
+        """Act on an actor.
 
-    Args:
-        path: As gates/NAME/gate, gates/NAME/tasks, or gates/NAME/tasks/ID.
-        reason: Why, for the log.
-    """
-    from taskmaster.cli.connect import CHANGE_PATIENCE_S, connect
-    from taskmaster.client import calls
+        Args:
+            path: Its place: gates/NAME, or to restart gates/NAME/gate, gates/NAME/tasks/ID.
+            reason: Why, for the log.
+        """
+        from taskmaster.cli.connect import CHANGE_PATIENCE_S, connect
+        from taskmaster.client import calls
 
-    with connect(view, patience_s=CHANGE_PATIENCE_S) as client:
-        answer = client.answer(calls.restart_actor(path, reason=reason))
-        show_result(view, Shown(answer.body, lambda _: f"{path} is started again", [path]))
+        call: Call[Any] = getattr(calls, f"{verb}_actor")(path, reason=reason)
+        with connect(view, patience_s=CHANGE_PATIENCE_S) as client:
+            answer = client.answer(call)
+            show_result(view, Shown(answer.body, lambda _: f"{path} is {done}", [path]))
 
-
-@app.command
-def quarantine(path: str, /, *, reason: str = "", view: View = VIEW) -> None:
-    """Leave a gate alone: it starts nothing until it is released, or five minutes are over.
-
-    Args:
-        path: A gate's place, gates/NAME.
-        reason: Why, for the log.
-    """
-    from taskmaster.cli.connect import CHANGE_PATIENCE_S, connect
-    from taskmaster.client import calls
-
-    with connect(view, patience_s=CHANGE_PATIENCE_S) as client:
-        answer = client.answer(calls.quarantine_actor(path, reason=reason))
-        show_result(view, Shown(answer.body, lambda _: f"{path} is quarantined", [path]))
+    return act
 
 
-@app.command
-def release(path: str, /, *, reason: str = "", view: View = VIEW) -> None:
-    """Let a gate that was left alone run again; it begins on the ramp.
-
-    Args:
-        path: A gate's place, gates/NAME.
-        reason: Why, for the log.
-    """
-    from taskmaster.cli.connect import CHANGE_PATIENCE_S, connect
-    from taskmaster.client import calls
-
-    with connect(view, patience_s=CHANGE_PATIENCE_S) as client:
-        answer = client.answer(calls.release_actor(path, reason=reason))
-        show_result(view, Shown(answer.body, lambda _: f"{path} is released", [path]))
+for _verb, _done, _help in (
+    ("restart", "started again", "End an actor of a gate; its supervisor starts it again."),
+    ("quarantine", "quarantined", "Leave a gate alone, until it is released or for 5 minutes."),
+    ("release", "released", "Let a gate that was left alone run again, by the ramp."),
+):
+    app.command(_acting(_verb, _done), name=_verb, help=_help)
 
 
 def _text(of: "Actor", paint: Paint) -> str:

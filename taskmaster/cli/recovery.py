@@ -47,68 +47,32 @@ def show(name: Name, number: int = 0, /, *, watch: Watch = ONCE, view: View = VI
     _look(name, view, watch, text)
 
 
-@app.command
-def hold(name: Name, /, *, reason: str = "", view: View = VIEW) -> None:
-    """Keep a ramp at its step.
+def _steering(verb: str) -> Callable[..., None]:
+    def steer(name: Name, /, *, reason: str = "", view: View = VIEW) -> None:
+        """Steer a recovery.
 
-    Args:
-        name: Which gate.
-        reason: Why, for the log.
-    """
-    _steer(name, "hold_ramp", reason, view)
+        Args:
+            name: Which gate.
+            reason: Why, for the log.
+        """
+        from taskmaster.cli.connect import CHANGE_PATIENCE_S, connect
+        from taskmaster.client import recovery_calls
 
+        with connect(view, patience_s=CHANGE_PATIENCE_S) as client:
+            answer = client.answer(recovery_calls.steer_gate(name, verb, reason=reason))
+            show_result(view, shown_gate(answer.body))
 
-@app.command
-def release(name: Name, /, *, reason: str = "", view: View = VIEW) -> None:
-    """Let a ramp that was held go on.
-
-    Args:
-        name: Which gate.
-        reason: Why, for the log.
-    """
-    _steer(name, "release_ramp", reason, view)
+    return steer
 
 
-@app.command
-def end(name: Name, /, *, reason: str = "", view: View = VIEW) -> None:
-    """Open the gate now, without the rest of its ramp.
-
-    Args:
-        name: Which gate.
-        reason: Why, for the log.
-    """
-    _steer(name, "recover", reason, view)
-
-
-@app.command
-def trip(name: Name, /, *, reason: str = "", view: View = VIEW) -> None:
-    """Start nothing for a while, then probe: as if the endpoint had failed.
-
-    Args:
-        name: Which gate.
-        reason: Why, for the log.
-    """
-    _steer(name, "trip", reason, view)
-
-
-@app.command
-def probe(name: Name, /, *, reason: str = "", view: View = VIEW) -> None:
-    """Probe now instead of at the end of the tripped time.
-
-    Args:
-        name: Which gate.
-        reason: Why, for the log.
-    """
-    _steer(name, "probe", reason, view)
-
-
-def _steer(name: str, verb: str, reason: str, view: View) -> None:
-    from taskmaster.cli.connect import CHANGE_PATIENCE_S, connect
-    from taskmaster.client import recovery_calls
-
-    with connect(view, patience_s=CHANGE_PATIENCE_S) as client:
-        answer = client.answer(recovery_calls.steer_gate(name, verb, reason=reason))
-        show_result(view, shown_gate(answer.body))
+for _name, _verb, _help in (
+    ("hold", "hold_ramp", "Keep a ramp at its step."),
+    ("release", "release_ramp", "Let a ramp that was held go on."),
+    ("end", "recover", "Open the gate now, without the rest of its ramp."),
+    ("trip", "trip", "Start nothing for a while, then probe: as if the endpoint had failed."),
+    ("probe", "probe", "Probe now instead of at the end of the tripped time."),
+):
+    app.command(_steering(_verb), name=_name, help=_help)
 
 
 def _look(
