@@ -133,7 +133,8 @@ async def _restart(number: int) -> float:
 
 async def _tree(number: int) -> float:
     """All places of as many actors under gates, in turns, as the API lists them."""
-    gates = SimpleNamespace(units={}, quarantine=SimpleNamespace(held=()))
+    alone = SimpleNamespace(held=(), get=lambda _gate: None)
+    gates = SimpleNamespace(units={}, quarantine=alone)
     for index in range(number // 3):
         specs = (ChildSpec("tasks", Idle.start), ChildSpec("gate", Idle.start))
         unit = Unit(
