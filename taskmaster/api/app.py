@@ -11,7 +11,19 @@ import msgspec
 from starlette.routing import Router
 
 from taskmaster.actors.node import Node
-from taskmaster.api import actors, batch, events, gates, ops, purge, recoveries, series, tasks, why
+from taskmaster.api import (
+    actors,
+    batch,
+    events,
+    gate_history,
+    gates,
+    ops,
+    purge,
+    recoveries,
+    series,
+    tasks,
+    why,
+)
 from taskmaster.api.auth import Guard
 from taskmaster.api.context import Api, Documents
 from taskmaster.api.docs_page import docs_page
@@ -30,6 +42,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *recoveries.OPERATIONS,
     *series.OPERATIONS,
     *why.OPERATIONS,
+    *gate_history.OPERATIONS,
     *events.OPERATIONS,
     *actors.OPERATIONS,
     *ops.OPERATIONS,

@@ -22,6 +22,7 @@ from taskmaster.delivery.egress import Egress
 from taskmaster.events.log import Reader
 from taskmaster.events.types import Cause, GateName, Mono, Wall
 from taskmaster.views.follow import Follow
+from taskmaster.views.histories import Histories
 from taskmaster.views.metrics import Metrics
 
 ANSWER_WITHIN_S = 30.0
@@ -61,14 +62,17 @@ class Api:
         self.documents = documents
         self.follow = Follow()
         self.metrics = Metrics(node, software)
+        self.histories = Histories(node)
+        self._looking = asyncio.ensure_future(self.histories.run())
         self.streams = 0  # callers who read the stream of events now
         node.follow(self.committed)
         self._locks: WeakValueDictionary[GateName, asyncio.Lock] = WeakValueDictionary()
 
     def committed(self, commit: Commit) -> None:
-        """Hear of a commit: wakes whoever follows the log, and counts for the metrics."""
+        """Hear of a commit: wakes whoever follows the log, and counts for metrics and history."""
         self.follow.committed(commit.position, commit.appends)
         self.metrics.counters.committed(commit)
+        self.histories.committed(commit)
 
     @property
     def reader(self) -> Reader:

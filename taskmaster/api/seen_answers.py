@@ -1,0 +1,27 @@
+"""What is answered about a gate over time.
+
+Rules of residence: as `answers.py`; names carry their units, so that a picture needs no table.
+"""
+
+from msgspec import Struct
+
+from taskmaster.views.history import Columns
+
+
+class MarkOut(Struct, frozen=True, omit_defaults=True):
+    """A moment: a trip, a step of the ramp, a pause, a change of the limits."""
+
+    at: str
+    what: str
+    percent: int | None = None
+
+
+class HistoryOut(Struct, frozen=True):
+    """What a gate did: one list for each number, one place for each step of time."""
+
+    gate: str
+    since: str
+    until: str
+    step_seconds: int
+    columns: Columns
+    marks: tuple[MarkOut, ...]
