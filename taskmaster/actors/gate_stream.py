@@ -24,6 +24,7 @@ from taskmaster.events.types import (
 from taskmaster.model.control import GateCommand, decide
 from taskmaster.model.gate import Bucket, Gate, Open, Ramping, evolve, is_calm
 from taskmaster.model.learning import Window, learn
+from taskmaster.model.quota import is_used, learn_rate
 from taskmaster.model.recovery import Seen, react
 from taskmaster.model.rejected import Rejected
 from taskmaster.model.restore import Traffic, restore
@@ -123,8 +124,11 @@ class GateStream:
             return ()
         concurrency = gate.settings.limits.concurrency
         step = learn(adaptive, concurrency, gate.learned, window, now=mono, wall=wall, u=u)
-        window.clear()
-        return () if step is None else (step,)
+        rate = learn_rate(gate.settings.limits, gate.quota, window, now=mono, wall=wall)
+        window.go_on(mono, used=rate is None and is_used(gate.quota, window, mono))
+        if rate is not None:
+            window.used_ns = 0
+        return tuple(event for event in (step, rate) if event is not None)
 
     def append(
         self, gate: Gate, events: tuple[GateEvent, ...], answer: AnswerTo | None = None

@@ -198,7 +198,7 @@ class AdaptiveOut(Struct, frozen=True):
 class GateOut(Struct, frozen=True, kw_only=True):
     """A gate: `state` is its control unless that is running, else its mode. `backlog` is how many
     eligible tasks wait; `learned_limit` is how many attempts an adaptive gate with work may have
-    open by what it learned."""
+    open by what it learned, `learned_rate` how many it may start a second, null: no bound."""
 
     gate: str
     state: GateStateName
@@ -211,6 +211,7 @@ class GateOut(Struct, frozen=True, kw_only=True):
     max_backlog: int
     adaptive: AdaptiveOut | Literal["off"]
     learned_limit: int | None
+    learned_rate: float | None
     counts: CountsOut
     backlog: int
     oldest_eligible_age_seconds: float | None

@@ -86,6 +86,7 @@ def gate_out(api: Api, view: GateView) -> GateOut:
         max_backlog=row.settings.max_backlog,
         adaptive=adaptive_out(row.settings.adaptive),
         learned_limit=view.learned_limit,
+        learned_rate=view.learned_rate,
         counts=counts_out(view),
         backlog=view.eligible,
         oldest_eligible_age_seconds=view.oldest_age_s,

@@ -129,7 +129,8 @@ def _adaptive(gate: "Gate") -> str:
         return ""
     most = "the concurrency" if rules.max is None else str(rules.max)
     now = "" if gate.learned_limit is None else f", now {gate.learned_limit}"
-    return f"by {rules.by}, {rules.min} to {most}{now}"
+    rate = "" if gate.learned_rate is None else f", at most {gate.learned_rate:.3g}/s"
+    return f"by {rules.by}, {rules.min} to {most}{now}{rate}"
 
 
 def series_text(series: "Series", paint: Paint) -> str:

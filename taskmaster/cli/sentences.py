@@ -77,6 +77,25 @@ def _learned(event: Entry) -> str:
     )
 
 
+def _rate_learned(event: Entry) -> str:
+    field = event.fields
+    before, rate, top = (_per_s(field[name]) for name in ("before", "rate", "top"))
+    match field["why"]:
+        case "free":
+            return f"starts as much as is set again: the endpoint bears more than {before}"
+        case "throttled":
+            return (
+                f"starts {rate} at most: at {top} the endpoint asked to be left alone,"
+                f" {field['throttled']} times among {field['ended']}"
+            )
+        case _:
+            return f"starts {rate} at most instead of {before}: the endpoint bore that"
+
+
+def _per_s(number: object) -> str:
+    return f"{cast('float', number):.3g}/s"
+
+
 def _whole(number: object) -> int:
     return int(cast("float", number))
 
@@ -102,6 +121,7 @@ SENTENCES: dict[str, Said] = {
     "GateRecovered": lambda _: "has the whole of its limits again",
     "RecoveryStarted": _recovery,
     "GateLimitLearned": _learned,
+    "GateRateLearned": _rate_learned,
     "GateQuarantined": lambda event: (
         f"is left alone until {event.fields['until']}, for it crashed too often:"
         f" {event.fields['error']}"

@@ -277,6 +277,7 @@ class Gate(Struct, frozen=True, kw_only=True):
     max_backlog: int | None = None
     adaptive: Adaptive | Literal["off"] = "off"
     learned_limit: int | None = None
+    learned_rate: float | None = None
     counts: dict[str, int] = field(default_factory=dict[str, int])
     backlog: int = 0
     oldest_eligible_age_seconds: float | None = None

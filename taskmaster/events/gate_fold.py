@@ -45,6 +45,7 @@ from taskmaster.events.types import (
     GateQuarantined,
     GateRampHeld,
     GateRampStepped,
+    GateRateLearned,
     GateRecovered,
     GateReleased,
     GateResumed,
@@ -93,7 +94,9 @@ class GateFold:
             case GatePaused(until=until):
                 control = DRAINING if event.drain else PAUSED_GATE
                 gate = replace(gate, control=control, paused_until=until)
-            case GateDrained() | GateLimitLearned() | GateRampHeld() | RecoveryStarted():
+            case GateDrained() | GateLimitLearned() | GateRateLearned():
+                pass
+            case GateRampHeld() | RecoveryStarted():
                 pass
             case GateResumed():
                 gate = replace(gate, control=RUNNING, paused_until=None)

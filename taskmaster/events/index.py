@@ -63,6 +63,7 @@ from taskmaster.events.types import (
     GateQuarantined,
     GateRampHeld,
     GateRampStepped,
+    GateRateLearned,
     GateRecovered,
     GateReleased,
     GateResumed,
@@ -156,6 +157,7 @@ class _Batch:
                 | GateRecovered()
                 | RecoveryStarted()
                 | GateLimitLearned()
+                | GateRateLearned()
                 | GateQuarantined()
                 | GateReleased()
             ):

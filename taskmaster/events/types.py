@@ -436,6 +436,29 @@ class GateLimitLearned(Event, frozen=True, kw_only=True):
     busiest: int = 0
 
 
+RateCause = Literal["throttled", "climb", "free"]
+
+
+class GateRateLearned(Event, frozen=True, kw_only=True):
+    """An adaptive gate may start `rate` attempts a second from here on, 0: no such bound; `before`
+    it was that many. At `top` the endpoint asked to be left alone.
+
+    Its evidence is one window of `window_ns`: so many attempts ended, so many of them throttled.
+    `climbed_ns` of time at the rate has passed since it was cut.
+    """
+
+    mono: Mono
+    rate: float
+    top: float
+    why: RateCause
+    cut_at: Mono = Mono(0)
+    climbed_ns: int = 0
+    before: float = 0.0
+    window_ns: int = 0
+    ended: int = 0
+    throttled: int = 0
+
+
 class GateQuarantined(Event, frozen=True, kw_only=True):
     """The gate's unit crashed too often and was left stopped until `until`."""
 
@@ -604,6 +627,7 @@ GateEvent = (
     | GateRecovered
     | RecoveryStarted
     | GateLimitLearned
+    | GateRateLearned
     | GateQuarantined
     | GateReleased
 )

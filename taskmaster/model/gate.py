@@ -29,6 +29,7 @@ from taskmaster.events.types import (
     GateQuarantined,
     GateRampHeld,
     GateRampStepped,
+    GateRateLearned,
     GateRecovered,
     GateReleased,
     GateResumed,
@@ -49,11 +50,13 @@ from taskmaster.model.limits import (
     carried_tats,
     fresh_tats,
     later_tats,
+    learned_spacing,
     slots,
     spacings,
     spend,
     token_at,
 )
+from taskmaster.model.quota import Quota, quota_of
 
 KEPT_SECONDS = 120
 """Outcomes older than this are forgotten; no trip window may be longer."""
@@ -128,6 +131,7 @@ class Gate(Struct, frozen=True):
     in_flight: int = 0
     tats: tuple[Mono, ...] = ()
     learned: Learned = Learned()
+    quota: Quota = Quota()
     recoveries: int = 0
     has_recovery: bool = False
     outage: OutageCause | None = None
@@ -161,7 +165,7 @@ def percent(gate: Gate) -> int:
 
 def allowed(gate: Gate) -> Allowed:
     """What the gate's settings and its mode allow now."""
-    return Allowed(gate.settings.limits, percent(gate))
+    return Allowed(gate.settings.limits, percent(gate), gate.quota.rate)
 
 
 def learned_limit(gate: Gate) -> int:
@@ -174,7 +178,7 @@ def learned_limit(gate: Gate) -> int:
 
 def paces(gate: Gate) -> tuple[Spacing, ...]:
     """The gate's rates as they hold now."""
-    return spacings(gate.settings.limits, percent(gate))
+    return allowed(gate).paces
 
 
 def admit(gate: Gate, now: Mono, sent_tats: tuple[Mono, ...] = ()) -> Grant | Wait:
@@ -211,7 +215,7 @@ def admit(gate: Gate, now: Mono, sent_tats: tuple[Mono, ...] = ()) -> Grant | Wa
         return Wait("slot")
     if gate.in_flight >= slots(limits, share):
         return Wait("ramp")
-    rates = spacings(limits, share)
+    rates = spacings(limits, share) + learned_spacing(gate.quota.rate)
     tats = later_tats(gate.tats, sent_tats)
     ready = token_at(rates, tats)
     if ready > horizon:
@@ -363,6 +367,8 @@ def _changed(gate: Gate, event: GateEvent) -> Gate:
             return replace(gate, recoveries=number, has_recovery=True)
         case GateLimitLearned():
             return replace(gate, learned=learned_of(event))
+        case GateRateLearned():
+            return _paced_anew(gate, replace(gate, quota=quota_of(event)), event.mono)
         case GateQuarantined():
             return replace(gate, quarantined_until=event.until)
         case GateReleased():
@@ -376,13 +382,20 @@ def _in_mode(gate: Gate, mode: Mode, at: Mono, why: OutageCause = "endpoint") ->
     outage keeps the cause for which the gate left `open`."""
     outage = None if isinstance(mode, Open) else gate.outage or why
     moved = replace(gate, mode=mode, failures_in_row=0, buckets=(), failed=0, outage=outage)
-    return replace(moved, tats=carried_tats(allowed(gate), gate.tats, allowed(moved), at))
+    return _paced_anew(gate, moved, at)
 
 
 def _with_limits(gate: Gate, settings: GateSettings, at: Mono) -> Gate:
     same = settings.adaptive == gate.settings.adaptive
-    moved = replace(gate, settings=settings, learned=gate.learned if same else Learned())
-    return replace(moved, tats=carried_tats(allowed(gate), gate.tats, allowed(moved), at))
+    learned = gate.learned if same else Learned()
+    quota = gate.quota if same and settings.limits == gate.settings.limits else Quota()
+    moved = replace(gate, settings=settings, learned=learned, quota=quota)
+    return _paced_anew(gate, moved, at)
+
+
+def _paced_anew(before: Gate, after: Gate, at: Mono) -> Gate:
+    """What was spent stays spent at the other rates."""
+    return replace(after, tats=carried_tats(allowed(before), after.tats, allowed(after), at))
 
 
 def is_calm(gate: Gate) -> bool:

@@ -82,7 +82,12 @@ class Window:
         self.durations: list[int] = []
         self.errors = 0
         self.throttled = 0
+        self.throttled_start = 0
+        """When the last of the throttled attempts started."""
         self.busiest = 0
+        self._per_s_before = 0.0
+        self.used_ns = 0
+        """How long a learned rate was used since it was changed last."""
 
     def add(self, event: AttemptSucceeded | AttemptFailed, in_flight: int, now: Mono) -> None:
         """Count one end; `in_flight` attempts were open, this one included."""
@@ -90,7 +95,9 @@ class Window:
             self.opened_at = now
         self.busiest = max(self.busiest, in_flight)
         if isinstance(event, AttemptFailed) and event.fault == "none":
-            self.throttled += event.throttle_until is not None
+            if event.throttle_until is not None:
+                self.throttled += 1
+                self.throttled_start = max(self.throttled_start, now - event.duration_ns)
             return
         if isinstance(event, AttemptFailed) and event.fault == "endpoint":
             self.errors += 1
@@ -102,14 +109,39 @@ class Window:
         """Whether there is enough to judge by."""
         if self.opened_at is None or now - self.opened_at < WINDOW_NS:
             return False
-        ends = len(self.durations) + self.errors + self.throttled
-        return ends >= min(WINDOW_ENDS, 2 * limit)
+        return self.ended >= min(WINDOW_ENDS, 2 * limit)
+
+    @property
+    def ended(self) -> int:
+        """How many attempts ended, in whatever way."""
+        return len(self.durations) + self.errors + self.throttled
+
+    def length_ns(self, now: Mono) -> int:
+        """How long it has been open."""
+        return 0 if self.opened_at is None else max(1, now - self.opened_at)
+
+    def per_s(self, now: Mono) -> float:
+        """Attempts that ended in a second, in this window or the one before: a window in which
+        the gate was told to wait is the emptier one."""
+        length_ns = self.length_ns(now)
+        here = self.ended * SECOND / length_ns if length_ns else 0.0
+        return max(here, self._per_s_before)
+
+    def go_on(self, now: Mono, *, used: bool) -> None:
+        """Begin the next one; time in which a learned rate was `used` is summed up."""
+        self._per_s_before = self.ended * SECOND / self.length_ns(now) if self.opened_at else 0.0
+        self.used_ns += self.length_ns(now) if used else 0
+        self._empty()
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Begin anew, knowing nothing."""
+        self._per_s_before, self.used_ns = 0.0, 0
+        self._empty()
+
+    def _empty(self) -> None:
         self.opened_at = None
         self.durations = []
-        self.errors = self.throttled = self.busiest = 0
+        self.errors = self.throttled = self.throttled_start = self.busiest = 0
 
 
 def learn(  # the whole of what a step depends on

@@ -36,15 +36,22 @@ class Spacing(Struct, frozen=True, gc=False):
 
 
 class Allowed(Struct, frozen=True, gc=False):
-    """Limits, and the share of them that may be used, in percent."""
+    """Limits, the share of them that may be used, in percent, and a learned rate beside them in
+    starts per second, 0: none."""
 
     limits: Limits
     percent: int = 100
+    learned: float = 0.0
 
     @property
     def paces(self) -> tuple[Spacing, ...]:
-        """The rates as they hold at this share."""
-        return spacings(self.limits, self.percent)
+        """The rates as they hold at this share, the learned one last."""
+        return spacings(self.limits, self.percent) + learned_spacing(self.learned)
+
+    @property
+    def whole(self) -> tuple[Spacing, ...]:
+        """The rates without any share."""
+        return spacings(self.limits) + learned_spacing(self.learned)
 
 
 def default_burst(rate: float, per_ns: int) -> int:
@@ -56,6 +63,14 @@ def default_burst(rate: float, per_ns: int) -> int:
 def spacings(limits: Limits, percent: int = 100) -> tuple[Spacing, ...]:
     """The gate's rates at a share of its limits; intervals rounded up, bursts down."""
     return tuple(_spacing(rate, percent) for rate in limits.rates)
+
+
+@lru_cache(maxsize=4_096)
+def learned_spacing(rate: float) -> tuple[Spacing, ...]:
+    """A learned rate as one more of the gate's, where there is any."""
+    if not rate:
+        return ()
+    return (Spacing(ceil(SECOND / rate), default_burst(rate, SECOND)),)
 
 
 def _spacing(rate: Rate, percent: int) -> Spacing:
@@ -101,7 +116,7 @@ def carried_tats(old: Allowed, tats: tuple[Mono, ...], new: Allowed, at: Mono) -
     allow for their part of it. A rate that was not there before begins with a full bucket.
     """
     carried: list[Mono] = []
-    old_whole, whole = spacings(old.limits), spacings(new.limits)
+    old_whole, whole = old.whole, new.whole
     for index, pace in enumerate(new.paces):
         if index >= len(old_whole) or index >= len(tats):
             carried.append(at)

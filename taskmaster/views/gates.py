@@ -76,6 +76,12 @@ class GateView(Struct, frozen=True):
         return learned_limit(self.live)
 
     @property
+    def learned_rate(self) -> float | None:
+        """How many attempts an adaptive gate with work may start a second by what it learned from
+        being throttled; None: it learned of no such bound."""
+        return self.live.quota.rate or None if self.live else None
+
+    @property
     def held_by(self) -> HeldBy | None:
         """The one cause for which all eligible tasks wait, in the order of semantics 10."""
         if self.quarantine is not None:

@@ -29,6 +29,7 @@ from taskmaster.events.types import (
     GateQuarantined,
     GateRampHeld,
     GateRampStepped,
+    GateRateLearned,
     GateRecovered,
     GateReleased,
     GateResumed,
@@ -119,7 +120,13 @@ def _after(standing: Standing, event: GateEvent) -> Standing:
             return replace(standing, stopped=True)
         case GateResumed():
             return replace(standing, stopped=False)
-        case GateDrained() | GateLimitLearned() | GateRampHeld() | RecoveryStarted():
+        case (
+            GateDrained()
+            | GateLimitLearned()
+            | GateRateLearned()
+            | GateRampHeld()
+            | RecoveryStarted()
+        ):
             return standing
         case GateTripped():
             return replace(standing, mode="tripped")

@@ -56,6 +56,35 @@ def test_every_event_of_a_gate_and_every_reason_has_words() -> None:
                 " most 10 were in flight"
             ),
         ),
+        (
+            {
+                "kind": "GateRateLearned",
+                "why": "throttled",
+                "before": 0.0,
+                "rate": 180.0,
+                "top": 200.0,
+                "ended": 100,
+                "throttled": 5,
+            },
+            (
+                "starts 180/s at most: at 200/s the endpoint asked to be left alone, 5 times among"
+                " 100"
+            ),
+        ),
+        (
+            {
+                "kind": "GateRateLearned",
+                "why": "climb",
+                "before": 180.0,
+                "rate": 185.25,
+                "top": 200.0,
+            },
+            "starts 185/s at most instead of 180/s: the endpoint bore that",
+        ),
+        (
+            {"kind": "GateRateLearned", "why": "free", "before": 700.0, "rate": 0.0, "top": 0.0},
+            "starts as much as is set again: the endpoint bears more than 700/s",
+        ),
     ],
 )
 def test_an_event_is_a_sentence(event: dict[str, Any], words: str) -> None:
