@@ -166,6 +166,36 @@ class LabelEntry(Struct, frozen=True, array_like=True, gc=False):
     number: Position
 
 
+class BucketEntry(Struct, frozen=True, array_like=True, gc=False):
+    """One row of `due_bucket`: how many wait at a `DuePlace`."""
+
+    gate: GateName
+    held: int
+    minute: int
+    count: int
+
+
+class LaneEntry(Struct, frozen=True, array_like=True, gc=False):
+    """One row of `lane`: a `LanePlace`, how many wait there, and the next of them. Only of tasks
+    with a key: gates without any write no row."""
+
+    gate: GateName
+    fair_key: str
+    priority: int
+    waiting: int
+    next_due_at: Wall | None = None
+    next_number: Position | None = None
+
+
+class OutcomeEntry(Struct, frozen=True, array_like=True, gc=False):
+    """One row of `outcome`: ended attempts of one gate in one second."""
+
+    gate: GateName
+    second: int
+    ended: int
+    failed: int
+
+
 class Ends(Struct):
     """Ended attempts of one gate in one second."""
 

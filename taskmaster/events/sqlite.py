@@ -18,6 +18,7 @@ from taskmaster.errors import OwnershipLostError, StoreUnavailableError
 from taskmaster.events.batch import Stored, Verdict, judge, lines_of
 from taskmaster.events.codec import CODEC, from_stored_event
 from taskmaster.events.index import fold
+from taskmaster.events.index_tables import IndexTables
 from taskmaster.events.log import (
     Append,
     AppendResult,
@@ -27,7 +28,9 @@ from taskmaster.events.log import (
     Unknown,
     VersionConflict,
 )
+from taskmaster.events.rebuild import Progress, is_index_current, rebuild_index
 from taskmaster.events.rows import Changes, TaskEntry, task_of
+from taskmaster.events.sqlite_database import SQLiteDatabase
 from taskmaster.events.sqlite_file import (
     MEMORY,
     SHARD,
@@ -40,9 +43,8 @@ from taskmaster.events.sqlite_file import (
     take_ownership,
     turn_to_wal,
 )
-from taskmaster.events.sqlite_index import IndexTables, insert
 from taskmaster.events.sqlite_read import LogRecorder, SQLiteReader
-from taskmaster.events.sqlite_rebuild import Progress, is_index_current, rebuild_index
+from taskmaster.events.sqlite_schema import EVENT_KINDS
 from taskmaster.events.types import Epoch, Position, Stream, TaskId, Version
 
 NOT_STORED = frozenset(
@@ -73,7 +75,8 @@ class SQLiteStore(LogRecorder):
         self._failed = ""
         with datastore.connection(write=True) as connection:
             self.epoch: Epoch = take_ownership(connection, SHARD)
-            self._tables = IndexTables(connection)
+            self._database = SQLiteDatabase(connection)
+        self._tables = IndexTables(self._database)
 
     @classmethod
     def open(
@@ -114,8 +117,9 @@ class SQLiteStore(LogRecorder):
                 turn_to_wal(connection, path)
             store = cls(datastore, lock)
             with datastore.connection(write=True) as connection:
-                if not is_index_current(connection):
-                    rebuild_index(connection, progress)
+                database = SQLiteDatabase(connection)
+                if not is_index_current(database):
+                    rebuild_index(database, progress)
         except sqlite3.OperationalError as error:
             datastore.close()
             raise StoreUnavailableError(
@@ -144,7 +148,7 @@ class SQLiteStore(LogRecorder):
         A crash on the way is made good by the next `open`.
         """
         with self.datastore.connection(write=True) as connection:
-            rebuild_index(connection, progress)
+            rebuild_index(SQLiteDatabase(connection), progress)
         self._tables.forget()
 
     def close(self) -> None:
@@ -264,7 +268,8 @@ class SQLiteStore(LogRecorder):
             (fact.position, fact.stream, fact.version, *CODEC.encode(fact.event), SHARD, epoch)
             for fact in facts
         ]
-        insert(connection, "INSERT INTO stored_events", rows)
+        into = "INSERT INTO stored_events SELECT * FROM ("
+        self._database.put(into, EVENT_KINDS, rows, ") AS v WHERE column1 IS NOT NULL")
         changes = fold(self._tables.rows(facts, known), facts)
         self._tables.write(changes)
         return changes

@@ -5,20 +5,20 @@ decoded once; how much is read is bounded by bytes as well as by count.
 """
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import msgspec
 
 from taskmaster.errors import UnreadableEventError
 from taskmaster.events.codec import CODEC
 from taskmaster.events.log import Recorded
-from taskmaster.events.sqlite_index import select
-from taskmaster.events.types import NEW, Position, Stream, Version
+from taskmaster.events.types import Position, Stream, Version
+
+T = TypeVar("T")
 
 MAX_BYTES = 16 * 1024 * 1024
 """Most bytes of states in one answer; the first event is always in it."""
-
-CHUNK = 1_000
 
 
 class _StoredRow(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -39,6 +39,19 @@ _EMBEDDED = """'[' || position || ',' || json_quote(originator_id) || ',' || ori
     || ',' || json_quote(topic) || ',' || CAST(state AS TEXT) || ']'"""
 
 
+def select(
+    connection: sqlite3.Connection,
+    decoder: "msgspec.json.Decoder[list[T]]",
+    row: str,
+    source: str,
+    params: Sequence[object] | Mapping[str, object] = (),
+) -> list[T]:
+    """Rows of one statement, handed over by SQLite as one value. `row` is the JSON of one row,
+    `source` what follows FROM."""
+    sql = f"SELECT json_group_array({row}) FROM {source}"
+    return decoder.decode(connection.execute(sql, params).fetchone()[0])
+
+
 def newest_position(connection: sqlite3.Connection) -> Position:
     """The position of the newest event, or 0."""
     row = connection.execute("SELECT max(position) FROM stored_events").fetchone()
@@ -56,16 +69,6 @@ def read_stream(
         (stream, after),
         limit,
     )
-
-
-def read_whole_stream(connection: sqlite3.Connection, stream: Stream) -> tuple[Recorded, ...]:
-    """All of a stream: whoever folds it needs every event, however many there are."""
-    events: list[Recorded] = []
-    after = NEW
-    while chunk := read_stream(connection, stream, after=after, limit=CHUNK):
-        events.extend(chunk)
-        after = chunk[-1].version
-    return tuple(events)
 
 
 def read_log(

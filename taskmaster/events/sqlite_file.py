@@ -24,10 +24,10 @@ from eventsourcing.sqlite import (
 )
 
 from taskmaster.errors import ForeignFileError, StoreUnavailableError
+from taskmaster.events.index_schema import INDEX_VERSION
 from taskmaster.events.sqlite_schema import (
     APPLICATION_ID,
     INDEX_TABLES,
-    INDEX_VERSION,
     LOG_TABLES,
     SCHEMA_VERSION,
 )

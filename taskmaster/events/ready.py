@@ -19,7 +19,7 @@ def first_due(gate: str, bound: str) -> str:
         SELECT {first_keyless(gate, bound)} AS due_at
         UNION ALL
         SELECT (SELECT due_at FROM task INDEXED BY task_due
-                WHERE gate = {gate} AND {bound} AND {_KEYED} ORDER BY due_at LIMIT 1)))"""
+                WHERE gate = {gate} AND {bound} AND {_KEYED} ORDER BY due_at LIMIT 1)) AS first)"""
 
 
 def first_keyless(gate: str, bound: str) -> str:
@@ -31,6 +31,6 @@ def first_keyless(gate: str, bound: str) -> str:
 def count_due(gate: str, bound: str) -> str:
     """How many are ready in `gate` within `bound`."""
     where = f"gate = {gate} AND {bound}"
-    return f"""((SELECT sum((SELECT count(*) FROM task WHERE {where} AND {_KEYLESS}))
-                 FROM {EACH_PRIORITY})
+    return f"""((SELECT CAST(sum((SELECT count(*) FROM task WHERE {where} AND {_KEYLESS}))
+                 AS BIGINT) FROM {EACH_PRIORITY})
         + (SELECT count(*) FROM task INDEXED BY task_due WHERE {where} AND {_KEYED}))"""

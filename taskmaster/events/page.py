@@ -5,20 +5,17 @@ ten range reads of at most a page each, then the streams of the tasks that fit. 
 a `fair_key`, each lane has ranges of its own; lanes in which nothing is due are stepped over.
 """
 
-import sqlite3
 from itertools import zip_longest
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
+from taskmaster.events.database import Database
+from taskmaster.events.index_schema import TASK
 from taskmaster.events.log import Page, WaitingTask
+from taskmaster.events.ready import EACH_PRIORITY, READY, first_due, first_keyless
 from taskmaster.events.rows import PRIORITIES, WAITING, TaskEntry
-from taskmaster.events.sqlite_events import newest_position, read_streams, stream_sizes
-from taskmaster.events.sqlite_index import TASK_ROW, TASKS, select
-from taskmaster.events.sqlite_list import public_row
-from taskmaster.events.sqlite_ready import EACH_PRIORITY, READY, first_due, first_keyless
-from taskmaster.events.sqlite_schema import TASK_COLUMNS
+from taskmaster.events.task_list import public_row
 from taskmaster.events.types import GateName, TaskId, Wall, task_stream
 
 MAX_EXPIRED = 500
@@ -26,42 +23,39 @@ MAX_EXPIRED = 500
 PAGE_LANES = 400
 """Each takes a search; of as many lanes, one task each is enough for a page."""
 
-_IDS = msgspec.json.Decoder(list[TaskId])
-_KEYS = msgspec.json.Decoder(list[str])
 _LANE = f"gate = :gate AND fair_key = :lane AND priority = {{}} AND {READY}"
 _RANGES = " UNION ALL ".join(
-    f"SELECT * FROM (SELECT {TASK_COLUMNS} FROM task WHERE {_LANE.format(priority)}"
-    " AND due_at <= :until ORDER BY due_at, number LIMIT :most)"
+    f"SELECT * FROM (SELECT {TASK.names} FROM task WHERE {_LANE.format(priority)}"
+    f" AND due_at <= :until ORDER BY due_at, number LIMIT :most) AS p{priority}"
     for priority in PRIORITIES
 )
-_BY_RANK = f"""(SELECT * FROM ({_RANGES})
-    ORDER BY due_at - priority * :aging_ns, number LIMIT :most)"""
+_BY_RANK = f"""(SELECT * FROM ({_RANGES}) AS ranges
+    ORDER BY due_at - priority * :aging_ns, number LIMIT :most) AS ranked"""
 _DUE_LANES = "FROM lane WHERE gate = :gate AND next_due_at <= :until AND fair_key"
-_LANES = f"""(SELECT DISTINCT fair_key {_DUE_LANES} > :after ORDER BY fair_key LIMIT :most)"""
+_LANES = f"""(SELECT DISTINCT fair_key {_DUE_LANES} > :after
+    ORDER BY fair_key LIMIT :most) AS lanes"""
 _LANES_BEFORE = f"""(SELECT DISTINCT fair_key {_DUE_LANES} <= :after
-    ORDER BY fair_key LIMIT :most)"""
+    ORDER BY fair_key LIMIT :most) AS lanes"""
 # The ranges of some lanes: those that have a row, and the keyless one's.
-_SOME_RANGES = f"""(SELECT fair_key, priority FROM json_each(:lanes) CROSS JOIN lane
-        ON gate = :gate AND fair_key = value AND next_due_at <= :until
+_SOME_RANGES = f"""(SELECT fair_key, priority FROM each(:lanes) CROSS JOIN lane
+        WHERE gate = :gate AND fair_key = value AND next_due_at <= :until
     UNION ALL
-    SELECT value, p.column1 FROM json_each(:lanes) CROSS JOIN {EACH_PRIORITY}
-        WHERE value = '')"""
-_BY_LANE = f"""(SELECT task.* FROM {_SOME_RANGES} AS some CROSS JOIN task ON number IN (
-    SELECT number FROM task WHERE gate = :gate AND fair_key = some.fair_key
-        AND priority = some.priority AND {READY} AND due_at <= :until
+    SELECT value, p.column1 FROM each(:lanes) CROSS JOIN {EACH_PRIORITY}
+        WHERE value = '') AS range"""
+_BEST_OF_RANGE = f"""WHERE gate = :gate AND fair_key = range.fair_key
+        AND priority = range.priority AND {READY} AND due_at <= :until
         AND (expires_at IS NULL OR expires_at > :now)
-    ORDER BY due_at, number LIMIT :most))"""
+    ORDER BY due_at, number LIMIT :most"""
 # The next of each lane and priority without a search: one that has expired is passed over.
-_HEADS = """(SELECT task.* FROM json_each(:lanes) CROSS JOIN lane
-    ON lane.gate = :gate AND lane.fair_key = value AND next_due_at <= :until
-    CROSS JOIN task ON number = next_number WHERE expires_at IS NULL OR expires_at > :now)"""
-_EXPIRED = f"""(SELECT id FROM task WHERE gate = ? AND state = {WAITING}
-    AND expires_at IS NOT NULL AND expires_at <= ? ORDER BY expires_at, number LIMIT ?)"""
-_NEXT_EXPIRY = f"""SELECT min(expires_at) FROM task WHERE gate = ? AND state = {WAITING}
-    AND expires_at IS NOT NULL AND expires_at > ?"""
+_HEADS = """(SELECT task.* FROM each(:lanes) CROSS JOIN lane CROSS JOIN task
+    WHERE lane.gate = :gate AND lane.fair_key = value AND next_due_at <= :until
+        AND number = next_number AND (expires_at IS NULL OR expires_at > :now)) AS heads"""
+_EXPIRED = f"""(SELECT id FROM task WHERE gate = :gate AND state = {WAITING}
+    AND expires_at IS NOT NULL AND expires_at <= :now
+    ORDER BY expires_at, number LIMIT {MAX_EXPIRED}) AS expired"""
+_NEXT_EXPIRY = f"""SELECT min(expires_at) FROM task WHERE gate = :gate AND state = {WAITING}
+    AND expires_at IS NOT NULL AND expires_at > :now"""
 _NEXT_DUE = f"SELECT {first_due(':gate', 'due_at > :until')}"
-
-_encoder = msgspec.json.Encoder()
 
 
 class _Chosen(Struct, frozen=True):
@@ -73,7 +67,7 @@ class _Chosen(Struct, frozen=True):
 
 
 def next_page(
-    connection: sqlite3.Connection,
+    database: Database,
     gate: GateName,
     now: Wall,
     until: Wall,
@@ -90,16 +84,16 @@ def next_page(
     `expires_at` are told apart; where there are more of them than one page tells, the page may be
     short and is not complete.
     """
-    position = newest_position(connection)
-    expired = select(connection, _IDS, "id", _EXPIRED, (gate, now, MAX_EXPIRED))
+    position = database.newest_position()
     bounds: dict[str, Any] = {"gate": gate, "now": now, "until": until, "aging_ns": aging_ns}
-    lanes = _lanes_after(connection, after, bounds)
+    expired: list[TaskId] = database.column("id", _EXPIRED, bounds)
+    lanes = _lanes_after(database, after, bounds)
     if len(lanes) > 1:
-        chosen = _of_lanes(connection, lanes, limit, bounds)
+        chosen = _of_lanes(database, lanes, limit, bounds)
     else:
         lane = lanes[0] if lanes else ""
-        chosen = _of_lane(connection, lane, limit, len(expired), bounds)
-    tasks = _with_events(connection, chosen.tasks, max_bytes)
+        chosen = _of_lane(database, lane, limit, len(expired), bounds)
+    tasks = _with_events(database, chosen.tasks, max_bytes)
     cut = chosen.cut | {task.fair_key for task in chosen.tasks[len(tasks) :]}
     return Page(
         position=position,
@@ -107,34 +101,34 @@ def next_page(
         tasks=tasks,
         cut=tuple(sorted(cut)),
         more_lanes=chosen.more_lanes,
-        next_due_at=connection.execute(_NEXT_DUE, bounds).fetchone()[0],
-        next_expiry_at=connection.execute(_NEXT_EXPIRY, (gate, now)).fetchone()[0],
+        next_due_at=database.one(_NEXT_DUE, bounds),
+        next_expiry_at=database.one(_NEXT_EXPIRY, bounds),
         expired=tuple(expired),
     )
 
 
-def _lanes_after(connection: sqlite3.Connection, after: str, bounds: dict[str, Any]) -> list[str]:
+def _lanes_after(database: Database, after: str, bounds: dict[str, Any]) -> list[str]:
     """The keys of lanes in which something is due, in a circle from after a key on; one more
     than a page takes. The keyless lane stands where the circle closes, and is not looked into
     where it is alone."""
     most = PAGE_LANES + 1
     params = bounds | {"after": after, "most": most}
-    lanes = select(connection, _KEYS, "fair_key", _LANES, params)
+    lanes: list[str] = database.column("fair_key", _LANES, params)
     before: list[str] = []
     if after and len(lanes) < most:
-        before = select(connection, _KEYS, "fair_key", _LANES_BEFORE, params)
-    if (lanes or before) and _is_keyless_due(connection, bounds):
+        before = database.column("fair_key", _LANES_BEFORE, params)
+    if (lanes or before) and _is_keyless_due(database, bounds):
         lanes.append("")
     return (lanes + before)[:most]
 
 
-def _is_keyless_due(connection: sqlite3.Connection, bounds: dict[str, Any]) -> bool:
-    found = connection.execute(f"SELECT {first_keyless(':gate', 'due_at <= :until')}", bounds)
-    return found.fetchone()[0] is not None
+def _is_keyless_due(database: Database, bounds: dict[str, Any]) -> bool:
+    found = database.one(f"SELECT {first_keyless(':gate', 'due_at <= :until')}", bounds)
+    return found is not None
 
 
 def _of_lane(
-    connection: sqlite3.Connection,
+    database: Database,
     lane: str,
     limit: int,
     expired: int,
@@ -143,16 +137,14 @@ def _of_lane(
     """The best of the only lane."""
     most = limit + 1 + expired
     params = bounds | {"lane": lane, "most": most}
-    ranked = select(connection, TASKS, TASK_ROW, _BY_RANK, params)
+    ranked = database.select(TaskEntry, _BY_RANK, params)
     now = bounds["now"]
     alive = [t for t in ranked if t.expires_at is None or t.expires_at > now]
     is_cut = len(ranked) == most or len(alive) > limit
     return _Chosen(alive[:limit], frozenset((lane,) if is_cut else ()))
 
 
-def _of_lanes(
-    connection: sqlite3.Connection, lanes: list[str], limit: int, bounds: dict[str, Any]
-) -> _Chosen:
+def _of_lanes(database: Database, lanes: list[str], limit: int, bounds: dict[str, Any]) -> _Chosen:
     """As many of each lane, one by one in turn; of more lanes than fit, the first.
 
     Of those only the best is looked for, and more is taken to be there.
@@ -160,13 +152,13 @@ def _of_lanes(
     taken = lanes[:PAGE_LANES]
     more_lanes = len(lanes) > len(taken)
     each = 1 if more_lanes else -(-limit // len(taken))
-    names = _encoder.encode(taken).decode()
-    source = _HEADS if more_lanes else _BY_LANE
+    best = f"(SELECT task.* FROM {_SOME_RANGES} {database.best_of(_BEST_OF_RANGE)}) AS best"
+    source = _HEADS if more_lanes else best
     found: dict[str, list[TaskEntry]] = {lane: [] for lane in taken}
     if more_lanes and "" in found:
-        found[""] = _of_lane(connection, "", 1, 0, bounds).tasks
-    params = bounds | {"lanes": names, "most": each + 1}
-    for task in select(connection, TASKS, TASK_ROW, source, params):
+        found[""] = _of_lane(database, "", 1, 0, bounds).tasks
+    params = bounds | {"lanes": taken, "most": each + 1}
+    for task in database.select(TaskEntry, source, params):
         found[task.fair_key].append(task)
     aging_ns: int = bounds["aging_ns"]
     for ranked in found.values():
@@ -178,20 +170,20 @@ def _of_lanes(
 
 
 def _with_events(
-    connection: sqlite3.Connection, tasks: list[TaskEntry], max_bytes: int
+    database: Database, tasks: list[TaskEntry], max_bytes: int
 ) -> tuple[WaitingTask, ...]:
     """The first tasks whose streams fit together, with their streams."""
     if not tasks:
         return ()
     streams = [task_stream(task.id) for task in tasks]
-    sizes = stream_sizes(connection, streams)
+    sizes = database.stream_sizes(streams)
     fitting, total = 0, 0
     for stream in streams:
         total += sizes[stream]
         if fitting and total > max_bytes:
             break
         fitting += 1
-    events = read_streams(connection, streams[:fitting])
+    events = database.read_streams(streams[:fitting])
     return tuple(
         WaitingTask(public_row(task), tuple(recorded.event for recorded in events[stream]))
         for task, stream in zip(tasks[:fitting], streams[:fitting], strict=True)

@@ -3,10 +3,9 @@
 Rules of residence: one gate, inside one snapshot, and the public form of its row.
 """
 
-import sqlite3
-
 import msgspec
 
+from taskmaster.events.database import Database, read_whole_stream
 from taskmaster.events.log import (
     GateRow,
     GateSnapshot,
@@ -15,12 +14,8 @@ from taskmaster.events.log import (
     OutcomeBucket,
 )
 from taskmaster.events.rows import CONTROLS, MODES, GateEntry
-from taskmaster.events.sqlite_events import newest_position, read_whole_stream
-from taskmaster.events.sqlite_index import GATE_ROW, GATES, json_object, select
 from taskmaster.events.types import GateName, GateSettings, Mono, gate_stream
 
-_OPEN = msgspec.json.Decoder(list[OpenAttempt])
-_BUCKETS = msgspec.json.Decoder(list[OutcomeBucket])
 _TATS = msgspec.json.Decoder(tuple[Mono, ...])
 _SETTINGS = msgspec.json.Decoder(GateSettings)
 
@@ -51,21 +46,22 @@ def gate_row(entry: GateEntry) -> GateRow:
     )
 
 
-def read_gate(connection: sqlite3.Connection, gate: GateName) -> GateSnapshot:
+def read_gate(database: Database, gate: GateName) -> GateSnapshot:
     """The whole of a gate's stream and its traffic; of a gate that is not there, nothing."""
-    events = read_whole_stream(connection, gate_stream(gate))
-    return GateSnapshot(newest_position(connection), events, _traffic(connection, gate))
+    events = read_whole_stream(database, gate_stream(gate))
+    return GateSnapshot(database.newest_position(), events, _traffic(database, gate))
 
 
-def _traffic(connection: sqlite3.Connection, gate: GateName) -> GateTraffic:
-    entries = select(connection, GATES, GATE_ROW, "gate WHERE name = ?", (gate,))
+def _traffic(database: Database, gate: GateName) -> GateTraffic:
+    params = {"gate": gate}
+    entries = database.select(GateEntry, "gate WHERE name = :gate", params)
     entry = entries[0] if entries else GateEntry(gate)
-    starts = """(SELECT * FROM attempt WHERE gate = ? AND ended_position IS NULL
-        ORDER BY position)"""
-    seconds = "(SELECT * FROM outcome WHERE gate = ? ORDER BY second)"
+    starts = """(SELECT * FROM attempt WHERE gate = :gate AND ended_position IS NULL
+        ORDER BY position) AS starts"""
+    seconds = "(SELECT * FROM outcome WHERE gate = :gate ORDER BY second) AS seconds"
     return GateTraffic(
-        open=tuple(select(connection, _OPEN, json_object(OpenAttempt), starts, (gate,))),
-        buckets=tuple(select(connection, _BUCKETS, json_object(OutcomeBucket), seconds, (gate,))),
+        open=tuple(database.select(OpenAttempt, starts, params)),
+        buckets=tuple(database.select(OutcomeBucket, seconds, params)),
         failures_in_row=entry.failures_in_row,
         last_tats=_TATS.decode(entry.tats),
         last_start_position=entry.last_start,
