@@ -62,11 +62,27 @@ def list_gates(
 
 
 @app.command
-def show(name: Name, /, *, watch: Watch = ONCE, view: View = VIEW) -> None:
-    """One gate: state, limits, counts, and what it waits for."""
+def show(
+    name: Name,
+    /,
+    *,
+    watch: Watch = ONCE,
+    span: Annotated[str, Parameter(show_default=True)] = "10m",
+    view: View = VIEW,
+) -> None:
+    """One gate: state, limits, counts, and what it waits for; with --watch drawn over time.
+
+    Args:
+        name: Which gate.
+        span: How far back --watch draws: 30s to 3h.
+    """
+    if watch.watch and view.output in {"table", "wide"}:
+        from taskmaster.cli.gate_watch import watch_gate
+
+        return watch_gate(name, span, watch, view)
     from taskmaster.client import calls
 
-    _look(view, watch, lambda: calls.read_gate(name))
+    return _look(view, watch, lambda: calls.read_gate(name))
 
 
 @app.command

@@ -49,7 +49,7 @@ def look(view: View, watch: Watch, shown: Callable[[], Shown]) -> None:
 
 
 def _draw(view: View, shown: Callable[[], Shown], interval_s: float) -> None:
-    from rich.console import Console
+    from rich.console import Console, ConsoleDimensions
     from rich.live import Live
     from rich.text import Text
 
@@ -63,6 +63,8 @@ def _draw(view: View, shown: Callable[[], Shown], interval_s: float) -> None:
             except UnavailableError as error:  # a server that restarts comes back
                 text = text.copy()
                 text.append(f"\n\n{error}", style="" if view.no_color else "red")
+            if (now := shutil.get_terminal_size()) != size:
+                size, console.size = now, ConsoleDimensions(*now)
             live.update(text, refresh=True)
             time.sleep(interval_s)
 

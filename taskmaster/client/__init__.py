@@ -21,6 +21,7 @@ from taskmaster.client.outcome import (
     problem_of,
 )
 from taskmaster.client.recovery_calls import Outage, RecoveryStep
+from taskmaster.client.seen_calls import GateHistory
 from taskmaster.client.shapes import (
     FINAL_STATES,
     Adaptive,
@@ -69,6 +70,7 @@ __all__ = [
     "Client",
     "Entry",
     "Gate",
+    "GateHistory",
     "GateSettings",
     "GateWhy",
     "Limits",

@@ -6,6 +6,7 @@ import pty
 import re
 import signal
 import subprocess
+import termios
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,8 +28,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 class Terminal:
     """A command with a terminal around it."""
 
-    def __init__(self, line: str, url: str, **variables: str) -> None:
+    def __init__(
+        self, line: str, url: str, *, size: tuple[int, int] = (80, 24), **variables: str
+    ) -> None:
         ours, theirs = pty.openpty()
+        termios.tcsetwinsize(theirs, (size[1], size[0]))
         self._fd = ours
         self._seen = b""
         self._more = threading.Condition()
@@ -125,6 +129,56 @@ def test_watching_draws_over_the_picture_until_interrupted(server: ServerProcess
     assert "\x1b[?1049h" in text
     assert text.endswith("\x1b[?1049l")
     assert "Traceback" not in text
+
+
+@pytest.mark.parametrize("size", [(80, 24), (150, 40), (50, 16)])
+def test_a_watched_gate_is_drawn_as_plots_that_fit(
+    server: ServerProcess, size: tuple[int, int]
+) -> None:
+    assert run("gate set plotted --rate 5", server.url)[0] == 0
+    watch = Terminal("gate show plotted --watch --span 1m --interval 100ms", server.url, size=size)
+    watch.until("backlog")
+    assert run("task submit http://127.0.0.1:9/ --gate plotted", server.url)[0] == 0
+    watch.until("failed/s [^0]")
+
+    watch.process.send_signal(signal.SIGINT)
+    code, text = watch.end()
+
+    assert code == exits.INTERRUPTED
+    for word in ("in flight", "limit", "latency p50", "state", "─"):
+        assert word in text
+    frame = re.split(r"\x1b\[H", text)[-2]
+    lines = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", frame).rstrip("\r\n").split("\n")
+    assert len(lines) <= size[1]
+    assert max(len(line.rstrip()) for line in lines) <= size[0]
+
+
+def test_a_watched_gate_without_a_terminal_is_one_plain_picture(server: ServerProcess) -> None:
+    assert run("gate set plain --rate 5", server.url)[0] == 0
+
+    done = subprocess.run(
+        [*COMMAND, "gate", "show", "plain", "--watch"],
+        env=environment(TASKMASTER_URL=server.url),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+
+    assert "\x1b" not in done.stdout
+    assert len(done.stdout.splitlines()) <= 24
+    assert max(map(len, done.stdout.splitlines())) == 80
+    coloured = run("gate show plain --watch --span 2s", server.url)
+    assert coloured[0] == exits.USAGE
+
+
+def test_a_picture_without_colour_has_no_colour(server: ServerProcess) -> None:
+    assert run("gate set grey --rate 5", server.url)[0] == 0
+    watch = Terminal("gate show grey --watch", server.url, NO_COLOR="1")
+    watch.until("latency")
+    watch.process.send_signal(signal.SIGINT)
+
+    assert "\x1b[3" not in watch.end()[1]
 
 
 def test_a_bar_is_drawn_for_long_work(server: ServerProcess, tmp_path: Path) -> None:

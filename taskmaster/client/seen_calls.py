@@ -1,0 +1,69 @@
+"""Calls about what a gate did over time.
+
+Rules of residence: as `calls.py`.
+"""
+
+from datetime import datetime
+from urllib.parse import quote
+
+import msgspec
+from msgspec import Struct, field
+
+from taskmaster.client.calls import Answer, Call
+
+
+class HistoryMark(Struct, frozen=True):
+    """A moment: a trip, a step of the ramp, a pause, a change of the limits."""
+
+    at: datetime
+    what: str
+    percent: int | None = None
+
+
+class HistoryColumns(Struct, frozen=True):
+    """A gate's numbers by time, one list each. None: not known."""
+
+    at_unix_seconds: list[int]
+    waiting: list[int | None]
+    eligible: list[int | None]
+    oldest_eligible_age_seconds: list[float | None]
+    in_flight: list[int | None]
+    limit: list[int | None]
+    learned_limit: list[int | None]
+    rate_limit_per_s: list[float | None]
+    submitted_per_s: list[float | None]
+    started_per_s: list[float | None]
+    succeeded_per_s: list[float | None]
+    failed_per_s: list[float | None]
+    throttled_per_s: list[float | None]
+    latency_p50_seconds: list[float | None]
+    latency_p99_seconds: list[float | None]
+    state: list[str | None]
+
+
+class GateHistory(Struct, frozen=True):
+    """What a gate did from `since` to `until`, in steps."""
+
+    gate: str
+    since: datetime
+    until: datetime
+    step_seconds: int
+    columns: HistoryColumns
+    marks: list[HistoryMark] = field(default_factory=list[HistoryMark])
+
+
+def gate_history(
+    gate: str, *, since: str = "", until: str = "", step: str = ""
+) -> Call[GateHistory]:
+    """A gate's numbers over time; instants, or how far back (`10m`)."""
+    query = (("since", since), ("until", until), ("step", step))
+    return Call(
+        "GET",
+        f"/v1/gates/{quote(gate, safe='')}/history",
+        _read_history,
+        query=tuple(pair for pair in query if pair[1]),
+    )
+
+
+def _read_history(answer: Answer) -> GateHistory:
+    return msgspec.json.decode(answer.body, type=GateHistory)
