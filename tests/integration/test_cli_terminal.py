@@ -29,7 +29,7 @@ class Terminal:
     """A command with a terminal around it."""
 
     def __init__(
-        self, line: str, url: str, *, size: tuple[int, int] = (80, 24), **variables: str
+        self, line: str, url: str, size: tuple[int, int] = (80, 24), /, **variables: str
     ) -> None:
         ours, theirs = pty.openpty()
         termios.tcsetwinsize(theirs, (size[1], size[0]))
@@ -136,7 +136,7 @@ def test_a_watched_gate_is_drawn_as_plots_that_fit(
     server: ServerProcess, size: tuple[int, int]
 ) -> None:
     assert run("gate set plotted --rate 5", server.url)[0] == 0
-    watch = Terminal("gate show plotted --watch --span 1m --interval 100ms", server.url, size=size)
+    watch = Terminal("gate show plotted --watch --span 1m --interval 100ms", server.url, size)
     watch.until("backlog")
     assert run("task submit http://127.0.0.1:9/ --gate plotted", server.url)[0] == 0
     watch.until("failed/s [^0]")
