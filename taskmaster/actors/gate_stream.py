@@ -46,7 +46,7 @@ def _traffic(traffic: GateTraffic) -> Traffic:
         tats=traffic.last_tats,
         tats_position=traffic.last_start_position,
         failures_in_row=traffic.failures_in_row,
-        buckets=tuple(Bucket(b.second, b.ended, b.failed) for b in traffic.buckets),
+        buckets=tuple(Bucket(b.second, b.ended, b.failed, b.took_ns) for b in traffic.buckets),
         throttled_until=traffic.throttled_until,
     )
 

@@ -23,6 +23,7 @@ RAMP = {
     "probe": "a probe went well",
     "step": "the step before went well",
     "fallback": "too many attempts of the step failed",
+    "slow": "attempts of the step took far longer than before",
     "process_down": "the process had been down",
     "paused": "it had been paused",
     "quarantined": "it had been quarantined",

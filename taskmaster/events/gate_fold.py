@@ -132,7 +132,8 @@ class GateFold:
     def fail(self, name: GateName, event: AttemptFailed) -> None:
         """An attempt failed. Where it is nobody's fault, only the throttling counts."""
         if event.fault != "none":
-            self.count(name, event.at, failed=event.fault == "endpoint")
+            failed = event.fault == "endpoint"
+            self.count(name, event.at, failed=failed, took_ns=0 if failed else event.duration_ns)
             gate = self._gate(name)
             self._gates[name] = replace(gate, failures=gate.failures + 1)
         if event.throttle_until is not None:
@@ -140,7 +141,7 @@ class GateFold:
             until = max(gate.throttled_until, event.throttle_until)
             self._gates[name] = replace(gate, throttled_until=until)
 
-    def count(self, name: GateName, at: Wall, *, failed: bool) -> None:
+    def count(self, name: GateName, at: Wall, *, failed: bool, took_ns: int) -> None:
         """Count an ended attempt for the gate's recovery (semantics 4.2).
 
         One that comes late counts in the newest second, as it does in the gate's own fold.
@@ -153,6 +154,7 @@ class GateFold:
         ends = self._outcomes.setdefault((name, second), Ends())
         ends.ended += 1
         ends.failed += failed
+        ends.took_ns += took_ns
         if newest:
             kept_before, kept_now = newest - BUCKET_SECONDS, second - BUCKET_SECONDS
             self._forgotten.update(

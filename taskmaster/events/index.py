@@ -247,7 +247,7 @@ class _Batch:
     def _succeeded(self, fact: Recorded, event: AttemptSucceeded) -> None:
         task = self._attempt_ended(fact, event.at, "succeeded")
         self._end(task, SUCCEEDED)
-        self._gates.count(task.gate, event.at, failed=False)
+        self._gates.count(task.gate, event.at, failed=False, took_ns=event.duration_ns)
 
     def _failed(self, fact: Recorded, event: AttemptFailed) -> None:
         task = self._attempt_ended(fact, event.at, event.outcome)

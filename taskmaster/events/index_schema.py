@@ -24,7 +24,7 @@ from taskmaster.events.rows import (
     TaskEntry,
 )
 
-INDEX_VERSION = 5
+INDEX_VERSION = 6
 """Of the index's tables and of the fold; a log with another one is folded anew."""
 
 Kind = Literal["bigint", "text", "boolean", "bytea"]

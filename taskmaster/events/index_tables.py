@@ -234,7 +234,7 @@ class IndexTables:
         names = [(gate,) for gate in changes.cleared]
         self._put("DELETE FROM outcome WHERE gate IN (", OUTCOME.kinds("gate"), names, ")")
         rows = [
-            (gate, second, ends.ended, ends.failed)
+            (gate, second, ends.ended, ends.failed, ends.took_ns)
             for (gate, second), ends in changes.outcomes.items()
         ]
         self._insert(OUTCOME, rows, "add")

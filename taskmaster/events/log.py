@@ -130,11 +130,13 @@ class OpenAttempt(Struct, frozen=True):
 
 
 class OutcomeBucket(Struct, frozen=True):
-    """Ended attempts of one second (since 1970) of one gate; `failed` is the endpoint's fault."""
+    """Ended attempts of one second (since 1970) of one gate; `failed` is the endpoint's fault. The
+    others took `took_ns` together."""
 
     second: int
     ended: int
     failed: int
+    took_ns: int
 
 
 class GateTraffic(Struct, frozen=True):

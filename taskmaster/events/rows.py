@@ -194,13 +194,15 @@ class OutcomeEntry(Struct, frozen=True, array_like=True, gc=False):
     second: int
     ended: int
     failed: int
+    took_ns: int
 
 
 class Ends(Struct):
-    """Ended attempts of one gate in one second."""
+    """Ended attempts of one gate in one second; those that did not fail took `took_ns` together."""
 
     ended: int = 0
     failed: int = 0
+    took_ns: int = 0
 
 
 class Rows(Struct):

@@ -371,18 +371,33 @@ class GateProbed(Event, frozen=True, kw_only=True):
 
 
 RampCause = Literal[
-    "probe", "step", "fallback", "process_down", "paused", "quarantined", "clock_jump", "limits"
+    "probe",
+    "step",
+    "fallback",
+    "slow",
+    "process_down",
+    "paused",
+    "quarantined",
+    "clock_jump",
+    "limits",
 ]
 
 
 class GateRampStepped(Event, frozen=True, kw_only=True):
-    """A share of the limits, `percent`, holds until at least `until`."""
+    """A share of the limits, `percent`, holds until at least `until`.
+
+    Attempts of the step before took `took_ns` on average, those of the quickest of this ramp's
+    steps `base_ns`; 0: too few ended. It fell back `slow_falls` times because of that.
+    """
 
     mono: Mono
     step: int
     percent: int
     until: Mono
     why: RampCause
+    base_ns: int = 0
+    took_ns: int = 0
+    slow_falls: int = 0
 
 
 class GateRecovered(Event, frozen=True, kw_only=True):

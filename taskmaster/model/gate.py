@@ -84,13 +84,17 @@ class Probing(Struct, frozen=True, gc=False):
 
 
 class Ramping(Struct, frozen=True, gc=False):
-    """A share of the limits holds at least until `until`, and while it is `held`."""
+    """A share of the limits holds at least until `until`, and while it is `held`. In the quickest
+    step of the ramp so far an attempt took `base_ns`, 0: unknown; it fell back `slow_falls` times
+    because others took far longer."""
 
     step: int
     percent: int
     until: Mono
     trips: int
     held: bool = False
+    base_ns: int = 0
+    slow_falls: int = 0
 
 
 Mode = Open | Tripped | Probing | Ramping
@@ -104,11 +108,13 @@ WaitCause = Literal[
 
 
 class Bucket(Struct, frozen=True, gc=False):
-    """Attempts that ended in one second; `failed` is the endpoint's fault."""
+    """Attempts that ended in one second; `failed` is the endpoint's fault. The others took
+    `took_ns` together."""
 
     second: int
     ended: int
     failed: int
+    took_ns: int = 0
 
 
 class Gate(Struct, frozen=True):
@@ -271,7 +277,7 @@ def evolve_attempt(gate: Gate, event: AttemptFact) -> Gate:
                 gate,
                 in_flight=gate.in_flight - 1,
                 failures_in_row=0,
-                buckets=_counted(gate.buckets, event.at, failed=0),
+                buckets=_counted(gate.buckets, event.at, took_ns=event.duration_ns),
                 failed=_failed_by(gate, event.at),
             )
         case AttemptFailed(fault="endpoint"):
@@ -287,7 +293,7 @@ def evolve_attempt(gate: Gate, event: AttemptFact) -> Gate:
                 gate,
                 in_flight=gate.in_flight - 1,
                 failures_in_row=0,
-                buckets=_counted(gate.buckets, event.at, failed=0),
+                buckets=_counted(gate.buckets, event.at, took_ns=event.duration_ns),
                 failed=_failed_by(gate, event.at),
             )
         case AttemptFailed():
@@ -308,15 +314,18 @@ def _failed_by(gate: Gate, at: Wall) -> int:
     return sum(bucket.failed for bucket in gate.buckets if bucket.second >= oldest)
 
 
-def _counted(buckets: tuple[Bucket, ...], at: Wall, *, failed: int) -> tuple[Bucket, ...]:
+def _counted(
+    buckets: tuple[Bucket, ...], at: Wall, *, failed: int = 0, took_ns: int = 0
+) -> tuple[Bucket, ...]:
     second = at // SECOND
     if buckets and buckets[-1].second >= second:
         last = buckets[-1]
-        return (*buckets[:-1], Bucket(last.second, last.ended + 1, last.failed + failed))
+        ended, failed = last.ended + 1, last.failed + failed
+        return (*buckets[:-1], Bucket(last.second, ended, failed, last.took_ns + took_ns))
     kept = buckets
     if buckets and buckets[0].second < second - KEPT_SECONDS:
         kept = tuple(b for b in buckets if b.second >= second - KEPT_SECONDS)
-    return (*kept, Bucket(second, 1, failed))
+    return (*kept, Bucket(second, 1, failed, took_ns))
 
 
 def evolve(gate: Gate | None, event: GateEvent, name: GateName) -> Gate:
@@ -356,7 +365,14 @@ def _changed(gate: Gate, event: GateEvent) -> Gate:
             return _in_mode(gate, Probing(trips), event.mono)
         case GateRampStepped():
             trips = gate.mode.trips if not isinstance(gate.mode, Open) else 0
-            mode = Ramping(event.step, event.percent, event.until, trips)
+            mode = Ramping(
+                event.step,
+                event.percent,
+                event.until,
+                trips,
+                base_ns=event.base_ns,
+                slow_falls=event.slow_falls,
+            )
             return _in_mode(gate, mode, event.mono, OUTAGES.get(event.why, "endpoint"))
         case GateRampHeld(held=held):
             assert isinstance(gate.mode, Ramping)

@@ -4,7 +4,7 @@ Rules of residence: pure decisions over a gate's folded state. `react` is asked 
 outcome and at every wake-up, and says which events follow by rule alone.
 """
 
-from math import inf
+from math import inf, sqrt
 from typing import assert_never
 
 from msgspec import Struct
@@ -36,6 +36,10 @@ FALLBACK_RATIO = 0.2
 A step is left upwards only when fewer failed, and as many ended well in it as are open now: an
 endpoint that hangs gives no evidence that it could take more.
 """
+SLOW_STAYS, SLOW_FALLS = 2, 4
+"""So many times as long as in the quickest step, and the ramp stays where it is, or falls back."""
+PATIENCE_STEPS = 6
+"""For so many steps' time it stays: tasks that now take longer must not keep it there for ever."""
 
 
 class Seen(Struct, frozen=True):
@@ -103,12 +107,53 @@ def _ramp_change(gate: Gate, mode: Ramping, now: Mono, wall: Wall, seen: Seen) -
     ended = sum(bucket.ended for bucket in gate.buckets)
     failed = sum(bucket.failed for bucket in gate.buckets)
     ailing = failed > 0 and failed >= FALLBACK_RATIO * ended
+    times = _times_as_long(gate, mode)
+    falls: RampCause | None = None
     if ended >= FALLBACK_MIN_ATTEMPTS and ailing:
+        falls = "fallback"
+    elif times > SLOW_FALLS:
+        falls = "slow"
+    if falls is not None:
         lower = _share_below(gate, mode.percent)
-        return None if lower is None else _step(gate, now, wall, step=lower, why="fallback")
+        return None if lower is None else _step(gate, now, wall, step=lower, why=falls)
     if mode.held or now < mode.until or ailing or ended - failed < gate.in_flight:
         return None
+    patience_ns = (PATIENCE_STEPS - 1) * gate.settings.recovery.ramp_step_ns
+    if times > SLOW_STAYS and now < mode.until + patience_ns:
+        return None
     return _step(gate, now, wall, step=_share_above(gate, mode.percent), why="step")
+
+
+def _took(gate: Gate) -> tuple[int, int]:
+    """How many attempts of this step did not fail, and how long each took on average."""
+    count = sum(bucket.ended - bucket.failed for bucket in gate.buckets)
+    took_ns = sum(bucket.took_ns for bucket in gate.buckets)
+    return count, took_ns // count if count else 0
+
+
+def _times_as_long(gate: Gate, mode: Ramping) -> float:
+    """How many times as long as in the quickest step an attempt takes for certain: the average of
+    n may be off by about `1/sqrt(n)` of itself. Each fall makes twice as long good enough: with
+    all of its work an endpoint may always take longer."""
+    count, took_ns = _took(gate)
+    if count < FALLBACK_MIN_ATTEMPTS or not mode.base_ns:
+        return 0.0
+    good_ns = mode.base_ns * 2**mode.slow_falls
+    return took_ns * (1 - 1 / sqrt(count)) / good_ns
+
+
+def _quickest_ns(gate: Gate, why: RampCause) -> int:
+    """What the next step is compared with: never with less than an average may be in truth. A
+    step that was left upwards though it was slow is the new measure."""
+    mode = gate.mode
+    if not isinstance(mode, Ramping):
+        return 0
+    count, took_ns = _took(gate)
+    if count < FALLBACK_MIN_ATTEMPTS:
+        return mode.base_ns
+    at_most_ns = int(took_ns * (1 + 1 / sqrt(count)))
+    is_slow = why == "step" and _times_as_long(gate, mode) > SLOW_STAYS
+    return at_most_ns if is_slow or not mode.base_ns else min(mode.base_ns, at_most_ns)
 
 
 def _share_below(gate: Gate, percent: int) -> int | None:
@@ -161,7 +206,7 @@ def _step(
     gate: Gate, now: Mono, wall: Wall, *, step: int, why: RampCause, cause: Cause = BY_RULE
 ) -> GateEvent:
     """That step of the ramp, or recovered when it lies past the last."""
-    rules = gate.settings.recovery
+    rules, mode = gate.settings.recovery, gate.mode
     if step >= len(rules.ramp_steps):
         return GateRecovered(at=wall, mono=now, cause=cause)
     return GateRampStepped(
@@ -172,6 +217,9 @@ def _step(
         percent=rules.ramp_steps[step],
         until=Mono(now + rules.ramp_step_ns),
         why=why,
+        base_ns=_quickest_ns(gate, why),
+        took_ns=_took(gate)[1] if isinstance(mode, Ramping) else 0,
+        slow_falls=(mode.slow_falls if isinstance(mode, Ramping) else 0) + (why == "slow"),
     )
 
 

@@ -696,7 +696,9 @@ class EventLogSuite:
         assert [one.event for one in snapshot.events] == [opened()]
         assert [(one.task, one.attempt, one.slot_at) for one in traffic.open] == [("d", 1, 9)]
         assert traffic.open[0].position == 12
-        assert traffic.buckets == (OutcomeBucket(START // SECOND + 1, ended=2, failed=1),)
+        assert traffic.buckets == (
+            OutcomeBucket(START // SECOND + 1, ended=2, failed=1, took_ns=1),
+        )
         assert traffic.failures_in_row == 1
         assert (traffic.last_tats, traffic.last_start_position) == ((Mono(10), Mono(11)), 12)
         assert traffic.throttled_until == 77
@@ -721,7 +723,9 @@ class EventLogSuite:
             ]
         )
         traffic = log.reader.gate_snapshot(GATE).traffic
-        assert traffic.buckets == (OutcomeBucket(START // SECOND + 4, ended=1, failed=1),)
+        assert traffic.buckets == (
+            OutcomeBucket(START // SECOND + 4, ended=1, failed=1, took_ns=0),
+        )
         assert traffic.failures_in_row == 1
 
     def test_old_outcomes_are_forgotten_as_newer_ones_come(self, log: Log) -> None:
@@ -741,7 +745,7 @@ class EventLogSuite:
         log.writer.commit([of_task("b", 1, started(), failed(at=wall(3)))])
 
         buckets = log.reader.gate_snapshot(GATE).traffic.buckets
-        assert buckets == (OutcomeBucket(START // SECOND + 9, ended=2, failed=1),)
+        assert buckets == (OutcomeBucket(START // SECOND + 9, ended=2, failed=1, took_ns=1),)
 
     def test_a_gate_stays_throttled_until_the_latest_that_was_asked_for(self, log: Log) -> None:
         log.writer.commit([submission("a"), submission("b")])

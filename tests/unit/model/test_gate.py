@@ -415,7 +415,7 @@ def test_outcomes_of_one_second_are_counted_together() -> None:
         gate = evolve_attempt(gate, end)
 
     second = NOW // SECOND
-    assert gate.buckets == (Bucket(second, 2, 1), Bucket(second + 1, 1, 1))
+    assert gate.buckets == (Bucket(second, 2, 1, took_ns=1), Bucket(second + 1, 1, 1))
     assert gate.failed == 2
 
 

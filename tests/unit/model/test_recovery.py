@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from taskmaster.events.types import (
     HOUR,
+    MILLISECOND,
     MINUTE,
     SECOND,
     GateDrained,
@@ -23,6 +24,7 @@ from taskmaster.events.types import (
 )
 from taskmaster.model.control import ResumeGate, SetGate, decide
 from taskmaster.model.gate import (
+    Bucket,
     Gate,
     Grant,
     Open,
@@ -310,7 +312,8 @@ def test_the_ramp_climbs_step_by_step_to_the_whole() -> None:
         before = gate
         gate = reacted(evolve_attempt(gate, succeeded(at=wall(at))), at)
         if gate.mode != before.mode:
-            climbed.append(gate.mode)
+            mode = gate.mode
+            climbed.append(replace(mode, base_ns=0) if isinstance(mode, Ramping) else mode)
 
     assert climbed == [
         Ramping(0, 5, mono(10), 1),
@@ -380,6 +383,69 @@ def test_a_step_is_not_left_upwards_while_more_is_open_than_ended_well() -> None
     assert reacted(with_outcomes(gate, ended=3, failed=0), at=99).mode == Ramping(
         2, 25, mono(109), 1
     )
+
+
+def slowed(times: float, *, ended: int = 10_000, until: float = 10) -> Gate:
+    """On the third step, whose attempts took so many times 100 ms, the quickest step's."""
+    mode = Ramping(2, 25, mono(until), 1, base_ns=100 * MILLISECOND)
+    gate = open_gate(Rate(100.0), concurrency=100, mode=mode)
+    took_ns = round(times * 100 * MILLISECOND * ended)
+    return replace(gate, buckets=(Bucket(NOW // SECOND, ended, 0, took_ns),))
+
+
+@pytest.mark.parametrize(("times", "climbs"), [(1, True), (2, True), (2.1, False), (4, False)])
+def test_the_ramp_stays_while_attempts_take_twice_as_long(times: float, climbs: bool) -> None:
+    """Semantics 4.4: it climbs only while latency stays low."""
+    assert bool(react(slowed(times), mono(10), NOW, seen())) is climbs
+
+
+def test_it_stays_for_six_steps_and_then_takes_that_for_usual() -> None:
+    assert react(slowed(3), mono(59), NOW, seen()) == ()
+
+    event = the_reaction(slowed(3), 60)
+
+    assert isinstance(event, GateRampStepped)
+    assert (event.why, event.percent) == ("step", 50)
+    assert event.base_ns == pytest.approx(300 * MILLISECOND, rel=0.02)
+
+
+def test_it_falls_back_a_step_when_they_take_four_times_as_long() -> None:
+    """And next time twice as long is good enough: at full load an endpoint may be slower."""
+    event = the_reaction(slowed(4.1), 1)
+
+    assert isinstance(event, GateRampStepped)
+    assert (event.why, event.percent) == ("slow", 10)
+    assert (event.slow_falls, event.base_ns) == (1, 100 * MILLISECOND)
+    assert event.took_ns == 410 * MILLISECOND
+
+
+def test_a_few_slow_attempts_prove_nothing() -> None:
+    assert react(slowed(5, ended=4), mono(1), NOW, seen()) == ()
+    assert isinstance(the_reaction(slowed(2.5, ended=6), 10), GateRampStepped)
+
+
+def test_a_ramp_knows_its_quickest_step() -> None:
+    gate = reacted(slowed(0.5), 10)
+
+    assert isinstance(gate.mode, Ramping)
+    assert gate.mode.base_ns == pytest.approx(50 * MILLISECOND, rel=0.02)
+
+
+@given(st.floats(1, 50))
+def test_an_endpoint_that_is_always_slower_under_load_recovers_all_the_same(times: float) -> None:
+    """At a quarter and more of its limits it takes so many times as long as below."""
+    mode = Ramping(0, 5, mono(10), 1)
+    gate = open_gate(Rate(100.0), concurrency=100, mode=mode)
+    for second in range(1_200):
+        if isinstance(gate.mode, Open):
+            break
+        assert isinstance(gate.mode, Ramping)
+        share = gate.mode.percent
+        took_ns = round(100 * MILLISECOND * (times if share >= 25 else 1))
+        bucket = Bucket(NOW // SECOND + second, share, 0, share * took_ns)
+        gate = replace(gate, buckets=(*gate.buckets, bucket)[-120:])
+        gate = reacted(gate, second)
+    assert isinstance(gate.mode, Open)
 
 
 def test_a_rate_too_slow_for_any_evidence_climbs_by_time() -> None:
