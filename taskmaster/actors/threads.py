@@ -11,6 +11,7 @@ from queue import SimpleQueue
 from typing import Any, Protocol, TypeVar
 
 from taskmaster.events.log import (
+    Ahead,
     Append,
     BatchResult,
     BusiestGates,
@@ -209,6 +210,10 @@ class ThreadReader:
     async def due(self, gates: Sequence[GateName], now: Wall) -> dict[GateName, Due]:
         """As `Reader.due`."""
         return await self._thread.ask(lambda: self._store.due(gates, now))
+
+    async def ahead(self, gate: GateName, now: Wall, *, minutes: int) -> Ahead:
+        """As `Reader.ahead`."""
+        return await self._thread.ask(lambda: self._store.ahead(gate, now, minutes=minutes))
 
     async def position(self) -> Position:
         """As `Reader.position`."""

@@ -264,12 +264,24 @@ class GateCause(Struct, frozen=True):
     tasks: int
 
 
-class GateWhy(Struct, frozen=True):
+class GateWaited(Struct, frozen=True):
+    """How long a gate's tasks waited from `since` to `until`, all together: task-seconds by
+    cause, which add up exactly. `since` is later than asked for where too much happened."""
+
+    since: str
+    until: str
+    tasks: int
+    total_seconds: Seconds
+    causes: tuple[WhyCause, ...]
+
+
+class GateWhy(Struct, frozen=True, omit_defaults=True):
     """Why what waits at a gate waits; the tasks of all causes add up to all that wait."""
 
     gate: str
     eligible: int
     causes: tuple[GateCause, ...]
+    waited: GateWaited | None = None
 
 
 # --- series -----------------------------------------------------------------------------------

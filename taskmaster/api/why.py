@@ -7,14 +7,18 @@ from msgspec import Raw
 from starlette.requests import Request
 from starlette.responses import Response
 
-from taskmaster.api.answers import GateCause, GateWhy, TaskWhy, WhyCause
+from taskmaster.api.answers import GateCause, GateWaited, GateWhy, TaskWhy, WhyCause
 from taskmaster.api.context import Api, JsonResponse, within
+from taskmaster.api.gate_history import SINCE_NS, SPAN, span
+from taskmaster.api.gate_waits import read_waits
 from taskmaster.api.gates import gate_name, gate_view
 from taskmaster.api.operations import Operation, Reply
 from taskmaster.api.reading import parameters
 from taskmaster.api.tasks import task_events, task_records
+from taskmaster.delivery.headers import rfc3339
 from taskmaster.events.types import SECOND, GateEvent, GateName, TaskId, Version, gate_stream
 from taskmaster.model.task import Task, fold, state_name
+from taskmaster.views.gate_why import split_gate
 from taskmaster.views.gates import FOR_ALL, view_gate
 from taskmaster.views.why import Standing, life_ns, split, standings
 
@@ -79,11 +83,27 @@ async def _holding(api: Api, task: Task) -> str | None:
 
 
 async def why_gate(api: Api, request: Request) -> Response:
-    """Why what waits at a gate waits."""
-    parameters(request)
+    """Why what waits at a gate waits, and with `since` how long its tasks did."""
+    given = parameters(request, "since", "until")
     view = await gate_view(api, gate_name(request))
     causes = tuple(GateCause(cause, tasks) for cause, tasks in view.causes.items())
-    return JsonResponse(GateWhy(view.row.gate, view.eligible, causes))
+    waited = await _waited(api, view.row.gate, given) if given else None
+    return JsonResponse(GateWhy(view.row.gate, view.eligible, causes, waited))
+
+
+async def _waited(api: Api, gate: GateName, given: dict[str, list[str]]) -> GateWaited:
+    since, until = span(api, given, SINCE_NS)
+    read = await read_waits(api, gate, since, until)
+    ahead_ns = api.mono() - api.now()
+    standing = await _standings(api, gate)
+    waited = split_gate(read.tasks, read.still, standing, read.since, until, mono_ahead_ns=ahead_ns)
+    return GateWaited(
+        since=rfc3339(waited.since),
+        until=rfc3339(waited.until),
+        tasks=waited.tasks,
+        total_seconds=seconds(waited.total_ns),
+        causes=tuple(WhyCause(part.cause, seconds(part.ns)) for part in waited.parts),
+    )
 
 
 OPERATIONS = (
@@ -102,8 +122,10 @@ OPERATIONS = (
         path="/v1/gates/{gate}/why",
         answer=why_gate,
         name="why_gate",
-        about="Why what waits at a gate waits: how many tasks each cause holds back.",
+        about="Why what waits at a gate waits: how many tasks each cause holds back; with since"
+        " also how long its tasks waited from then on, by cause, adding up exactly.",
         tag="gates",
+        parameters=SPAN,
         replies=(Reply(200, GateWhy, "The causes."),),
         codes=("not_found",),
     ),

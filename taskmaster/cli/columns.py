@@ -6,11 +6,12 @@ Rules of residence: from the client's structs to text; no connection.
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
-from taskmaster.cli.paint import Column, Paint, pairs
+from taskmaster.cli.paint import Column, Paint, pairs, table
 from taskmaster.units import SECOND_NS, format_duration
 
 if TYPE_CHECKING:
     from taskmaster.client import Entry, Gate, Limits, Run, Series, Task
+    from taskmaster.client.shapes import GateWaited, WhyCause
 
 TASKS: "tuple[Column[Task], ...]" = (
     Column("ID", lambda task, _: task.id),
@@ -131,6 +132,24 @@ def _adaptive(gate: "Gate") -> str:
     now = "" if gate.learned_limit is None else f", now {gate.learned_limit}"
     rate = "" if gate.learned_rate is None else f", at most {gate.learned_rate:.3g}/s"
     return f"by {rules.by}, {rules.min} to {most}{now}{rate}"
+
+
+def waited_text(waited: "GateWaited", paint: Paint) -> str:
+    """How long a gate's tasks waited in a time, by cause."""
+    columns: tuple[Column[WhyCause], ...] = (
+        Column("CAUSE", lambda one, _: one.cause),
+        Column("TASK-SECONDS", lambda one, _: f"{one.seconds:.3f}"),
+        Column("SHARE", lambda one, _: f"{100 * one.seconds / waited.total_seconds:.1f} %"),
+    )
+    head = pairs(
+        paint,
+        [
+            ("since", paint.instant(waited.since)),
+            ("until", paint.instant(waited.until)),
+            ("waited", f"{waited.total_seconds:.3f} task-seconds of {waited.tasks} tasks"),
+        ],
+    )
+    return f"{head}\n\n{table(paint, columns, waited.causes)}" if waited.causes else head
 
 
 def series_text(series: "Series", paint: Paint) -> str:

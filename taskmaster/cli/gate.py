@@ -86,8 +86,23 @@ def show(
 
 
 @app.command
-def why(name: Name, /, *, watch: Watch = ONCE, view: View = VIEW) -> None:
-    """Why a gate's tasks wait, each under the first cause that holds."""
+def why(
+    name: Name,
+    /,
+    *,
+    since: str = "",
+    until: str = "",
+    watch: Watch = ONCE,
+    view: View = VIEW,
+) -> None:
+    """Why a gate's tasks wait, each under the first cause that holds.
+
+    Args:
+        name: Which gate.
+        since: Also how long they waited from then on, all together: an instant, or how far back.
+        until: To when, if not to now.
+    """
+    from taskmaster.cli.columns import waited_text
     from taskmaster.cli.connect import connect
     from taskmaster.client import calls
 
@@ -98,12 +113,15 @@ def why(name: Name, /, *, watch: Watch = ONCE, view: View = VIEW) -> None:
         )
         head = pairs(paint, [("gate", of.gate), ("eligible", str(of.eligible))])
         rows = [(cause.cause, cause.tasks) for cause in of.causes]
-        return f"{head}\n\n{table(paint, columns, rows)}" if rows else head
+        parts = [head, table(paint, columns, rows) if rows else ""]
+        if of.waited is not None:
+            parts.append(waited_text(of.waited, paint))
+        return "\n\n".join(part for part in parts if part)
 
     with connect(view) as client:
 
         def shown() -> Shown:
-            call = calls.why_gate(name)
+            call = calls.why_gate(name, since=since, until=until)
             answer = client.answer(call)
             found = client.read(call, answer)
             names = [cause.cause for cause in found.causes]

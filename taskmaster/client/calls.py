@@ -209,9 +209,9 @@ def purge_gate(
     return _post(f"{_gate(name)}:purge", _read(Purged), body)
 
 
-def why_gate(name: str) -> Call[GateWhy]:
-    """Why a gate's tasks wait."""
-    return _get(f"{_gate(name)}/why", _read(GateWhy))
+def why_gate(name: str, *, since: str = "", until: str = "") -> Call[GateWhy]:
+    """Why a gate's tasks wait; with `since` also how long they did, all together."""
+    return _get(f"{_gate(name)}/why", _read(GateWhy), [("since", since), ("until", until)])
 
 
 # --- series -----------------------------------------------------------------------------------

@@ -304,12 +304,24 @@ class GateWhyCause(Struct, frozen=True):
     tasks: int
 
 
+class GateWaited(Struct, frozen=True):
+    """How long a gate's tasks waited in a time, all together, by cause."""
+
+    since: datetime
+    until: datetime
+    tasks: int
+    total_seconds: float
+    causes: list[WhyCause]
+
+
 class GateWhy(Struct, frozen=True):
-    """Why a gate's tasks wait: each under the first cause that holds."""
+    """Why a gate's tasks wait: each under the first cause that holds. `waited` is about the time
+    that was asked for."""
 
     gate: str
     eligible: int
     causes: list[GateWhyCause]
+    waited: GateWaited | None = None
 
 
 # --- series -----------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from msgspec.structs import astuple
 
 from taskmaster.events.database import Database
 from taskmaster.events.gate_state import gate_row
-from taskmaster.events.log import BusiestGates, Due, GateFilter, GateRow, RowState
+from taskmaster.events.log import Ahead, BusiestGates, Due, GateFilter, GateRow, RowState
 from taskmaster.events.ready import count_due, first_due
 from taskmaster.events.rows import (
     CONTROLS,
@@ -103,3 +103,34 @@ def due_of(database: Database, gates: Sequence[GateName], now: Wall) -> dict[Gat
         row.gate: Due(row.eligible, row.oldest_at, row.by_order, row.by_series)
         for row in database.select(_DueRow, _DUES, params)
     }
+
+
+class _Minute(Struct, frozen=True, array_like=True):
+    minute: int
+    count: int
+
+
+_LATER = f"""(SELECT :minute AS minute, {count_due(":gate", "due_at > :now AND due_at < :ended")}
+        AS count
+    UNION ALL
+    SELECT minute, count FROM due_bucket WHERE gate = :gate AND held = 0
+        AND minute > :minute AND minute <= :last
+    ORDER BY minute) AS later WHERE count > 0"""
+
+
+def ahead_of(database: Database, gate: GateName, now: Wall, *, minutes: int) -> Ahead:
+    """What is due at a gate at `now`, and by the minute what becomes due after it."""
+    minute = now // MINUTE
+    params = {
+        "gate": gate,
+        "now": now,
+        "minute": minute,
+        "ended": (minute + 1) * MINUTE,
+        "last": minute + minutes,
+    }
+    later = database.select(_Minute, _LATER, params)
+    return Ahead(
+        database.newest_position(),
+        due_of(database, [gate], now)[gate],
+        tuple((one.minute, one.count) for one in later),
+    )

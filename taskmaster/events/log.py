@@ -195,6 +195,15 @@ class Due(Struct, frozen=True):
     by_series: int = 0
 
 
+class Ahead(Struct, frozen=True):
+    """What waits at a gate at one position of the log: what is due at an instant, and how many
+    tasks become due after it in each minute (since 1970), none that is held among them."""
+
+    position: Position
+    due: Due
+    minutes: tuple[tuple[int, int], ...] = ()
+
+
 RowGateState = Literal[
     "open", "tripped", "probing", "ramping", "paused", "draining", "closed", "quarantined"
 ]
@@ -372,6 +381,10 @@ class Reader(Protocol):
 
     async def due(self, gates: Sequence[GateName], now: Wall) -> dict[GateName, Due]:
         """What waits at these gates and is due at `now`."""
+        ...
+
+    async def ahead(self, gate: GateName, now: Wall, *, minutes: int) -> Ahead:
+        """What is due at `now` at a gate, and what becomes due in so many minutes after it."""
         ...
 
     async def position(self) -> Position:

@@ -10,9 +10,10 @@ from contextlib import AbstractContextManager, contextmanager
 from msgspec import Struct
 
 from taskmaster.events.database import Database, read_whole_stream
-from taskmaster.events.gate_list import busiest_gates, due_of, gate_page
+from taskmaster.events.gate_list import ahead_of, busiest_gates, due_of, gate_page
 from taskmaster.events.gate_state import gate_row, read_gate
 from taskmaster.events.log import (
+    Ahead,
     BusiestGates,
     Due,
     GateFilter,
@@ -148,6 +149,11 @@ class LogReader(ABC):
         """What waits at these gates and is due at `now`."""
         with self._snapshot() as database:
             return due_of(database, gates, now)
+
+    def ahead(self, gate: GateName, now: Wall, *, minutes: int) -> Ahead:
+        """What is due at `now` at a gate, and what becomes due in so many minutes after it."""
+        with self._snapshot() as database:
+            return ahead_of(database, gate, now, minutes=minutes)
 
     def gate_page(
         self, match: GateFilter, *, after: str = "", limit: int = 100

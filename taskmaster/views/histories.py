@@ -26,7 +26,6 @@ from taskmaster.events.types import (
     GateClosed,
     GateDrained,
     GateEvent,
-    GateLimitLearned,
     GateLimitsChanged,
     GateName,
     GateOpened,
@@ -40,7 +39,6 @@ from taskmaster.events.types import (
     GateResumed,
     GateTripped,
     Position,
-    RecoveryStarted,
     Stream,
     TaskCancelled,
     TaskDied,
@@ -69,7 +67,6 @@ RESTORED_EVENTS = 50_000
 """A restart counts again the last hour, or as much of it as so many events tell of."""
 PAGE = 1_000
 _GATE = "gate-"
-_UNMARKED = (GateLimitLearned, RecoveryStarted)
 
 
 class Histories:
@@ -113,7 +110,7 @@ class Histories:
     def _mark(self, stream: Stream, event: GateEvent) -> None:
         gate = GateName(stream.removeprefix(_GATE))
         self._tallies.setdefault(gate, Tally())  # so that it is looked at
-        if not isinstance(event, _UNMARKED):
+        if type(event) in _WORDS:
             self._moved(gate).marks.append(_mark_of(event))
 
     def _moved(self, gate: GateName) -> History:
@@ -260,7 +257,7 @@ def _mark_of(event: GateEvent) -> Mark:
     return Mark(event.at, _WORDS[type(event)], share)
 
 
-_WORDS: dict[type[GateEvent], str] = {
+_WORDS: dict[type[GateEvent], str] = {  # what is learned comes too often to be marked
     GateOpened: "opened",
     GateLimitsChanged: "limits",
     GatePaused: "paused",
@@ -312,7 +309,7 @@ def _counted(
     marks: dict[GateName, list[Mark]] = {}
     for record in records:
         event = record.event
-        if isinstance(event, GateEvent) and not isinstance(event, _UNMARKED):
+        if isinstance(event, GateEvent) and type(event) in _WORDS:
             gate = GateName(record.stream.removeprefix(_GATE))
             marks.setdefault(gate, []).append(_mark_of(event))
         if isinstance(event, TaskEvent):

@@ -147,7 +147,7 @@ def _after(standing: Standing, event: GateEvent) -> Standing:
 # --- a task's life ----------------------------------------------------------------------------
 
 
-class _Stretch(Struct, frozen=True):
+class Stretch(Struct, frozen=True):
     """A part of a task's life. `cause` None: it was due, and its gate decided."""
 
     since: Wall
@@ -177,7 +177,7 @@ def split(
     ahead of the wall clock; the throttling of a gate is known in pacing time only.
     """
     parts: dict[SplitCause, int] = {}
-    for stretch in _stretches(task, now, mono_ahead_ns):
+    for stretch in stretches(task, now, mono_ahead_ns):
         for cause, ns in _causes(stretch, gate):
             parts[cause] = parts.get(cause, 0) + ns
     return tuple(Part(cause, parts[cause]) for cause in ORDER if parts.get(cause))
@@ -211,19 +211,19 @@ def _phase_after(event: TaskEvent) -> Literal["waiting", "in_flight", "uncertain
             assert_never(event)
 
 
-def _stretches(task: Sequence[TaskEvent], now: Wall, mono_ahead_ns: int) -> list[_Stretch]:
+def stretches(task: Sequence[TaskEvent], now: Wall, mono_ahead_ns: int) -> list[Stretch]:
     """A task's life without gaps and overlaps."""
     first = task[0]
     assert isinstance(first, TaskSubmitted), "a task without TaskSubmitted"
-    stretches: list[_Stretch] = []
+    found: list[Stretch] = []
     standing = _Standing("waiting", first.due_at)
     at = first.at
     for event in task[1:]:
         until = max(at, event.at)
-        stretches += _lasting(standing, at, until)
+        found += _lasting(standing, at, until)
         standing, at = _standing_after(standing, event, mono_ahead_ns), until
     end = max(at, _end(task, now))
-    return stretches + (_lasting(standing, at, end) if end > at else [])
+    return found + (_lasting(standing, at, end) if end > at else [])
 
 
 def _standing_after(before: _Standing, event: TaskEvent, mono_ahead_ns: int) -> _Standing:
@@ -241,21 +241,21 @@ def _standing_after(before: _Standing, event: TaskEvent, mono_ahead_ns: int) -> 
             return replace(before, phase=phase)
 
 
-def _lasting(standing: _Standing, since: Wall, until: Wall) -> list[_Stretch]:
+def _lasting(standing: _Standing, since: Wall, until: Wall) -> list[Stretch]:
     """What a standing means from one instant to another."""
     if standing.phase != "waiting":
-        return [_Stretch(since, until, standing.phase)]
+        return [Stretch(since, until, standing.phase)]
     due = min(max(standing.due_at, since), until)
     free = min(max(standing.throttled_until, due), until)
     early: SplitCause = "back_off" if standing.retrying else "not_due"
     return [
-        _Stretch(since, due, early),
-        _Stretch(due, free, "throttled"),
-        _Stretch(free, until, None),
+        Stretch(since, due, early),
+        Stretch(due, free, "throttled"),
+        Stretch(free, until, None),
     ]
 
 
-def _causes(stretch: _Stretch, gate: Sequence[Standing]) -> list[tuple[SplitCause, int]]:
+def _causes(stretch: Stretch, gate: Sequence[Standing]) -> list[tuple[SplitCause, int]]:
     """A stretch's causes: one, or those of its gate, cut where that changed."""
     if stretch.cause is not None:
         return [(stretch.cause, stretch.until - stretch.since)]

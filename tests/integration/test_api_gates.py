@@ -5,7 +5,10 @@ from typing import Any
 
 import pytest
 
+from taskmaster.delivery.headers import rfc3339
+from taskmaster.events.types import SECOND, GateEvent, Position, TaskEvent, Wall
 from taskmaster.model.retry import Unanswered
+from taskmaster.views.why import split, standings
 from tests.integration.api_server import PlainSender, Server
 
 URL = "http://localhost:9/hook"
@@ -213,6 +216,51 @@ async def test_a_gate_counts_what_waits_and_says_why(server: Server) -> None:
         "eligible": 2,
         "causes": [{"cause": "not_due", "tasks": 1}, {"cause": "paused", "tasks": 2}],
     }
+
+
+async def test_what_a_gate_waited_is_what_its_tasks_say(server: Server) -> None:
+    """Semantics 10: to the nanosecond, from a log of tasks of every kind."""
+    await server.call("PUT", "/v1/gates/g", {"limits": {"concurrency": 1}})
+    await server.call("PUT", "/v1/gates/other", {})
+    reader, clock = server.local.node.ports.reader, server.local.node.ports.clock
+    await server.call("POST", "/v1/gates/g:pause")
+    for delay in (0, 0, "20ms", "1h"):
+        await server.call("POST", "/v1/tasks", {"url": URL, "gate": "g", "delay": delay})
+    since = clock.wall() // 1_000 * 1_000
+    for delay in (0, "30ms", "1h"):
+        await server.call("POST", "/v1/tasks", {"url": URL, "gate": "g", "delay": delay})
+        await server.call("POST", "/v1/tasks", {"url": URL, "gate": "other"})
+    _, listed = await server.call("GET", "/v1/tasks?gate=g&state=waiting")
+    await server.call("POST", f"/v1/tasks/{listed['items'][-1]['id']}:cancel")
+    await server.call("POST", "/v1/gates/g:resume")
+    while (await server.call("GET", "/v1/gates/g"))[1]["counts"]["succeeded"] < 2:
+        pass
+    await server.call("POST", "/v1/gates/g:pause")
+    await server.call("POST", "/v1/tasks", {"url": URL, "gate": "g"})
+    until = clock.wall() // 1_000 * 1_000
+
+    query = f"since={rfc3339(Wall(since))}&until={rfc3339(Wall(until))}"
+    _, why = await server.call("GET", f"/v1/gates/g/why?{query}")
+
+    streams: dict[str, list[TaskEvent]] = {}
+    gate: list[GateEvent] = []
+    for record in await reader.events(after=Position(0), limit=1_000):
+        if isinstance(record.event, TaskEvent) and record.event.gate == "g":
+            streams.setdefault(record.stream, []).append(record.event)
+        elif isinstance(record.event, GateEvent) and record.stream == "gate-g":
+            gate.append(record.event)
+    expected: dict[str, int] = {}
+    for events in streams.values():
+        for sign, at in ((1, until), (-1, since)):
+            known = [event for event in events if event.at <= at]
+            for part in split(known, standings(gate), Wall(at)) if known else ():
+                expected[part.cause] = expected.get(part.cause, 0) + sign * part.ns
+    waited = why["waited"]
+    found = {one["cause"]: round(one["seconds"] * SECOND) for one in waited["causes"]}
+    causes = {"slot", "paused"}
+    assert found == {cause: expected[cause] for cause in causes if expected.get(cause)}
+    assert round(waited["total_seconds"] * SECOND) == sum(found.values())
+    assert waited["since"] == rfc3339(Wall(since))
 
 
 async def test_a_purge_counts_first_and_then_cancels(server: Server) -> None:

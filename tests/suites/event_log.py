@@ -817,6 +817,21 @@ class EventLogSuite:
         assert _due(log, wall(3 * minute + 5)) == Due(5, wall(10))
         assert log.reader.next_dues() == {GATE: wall(10)}
 
+    def test_what_lies_ahead_is_counted_by_the_minute_at_one_position(self, log: Log) -> None:
+        minute = MINUTE // SECOND
+        dues = [0, 10, 20, minute, minute + 1, 3 * minute, 9 * minute]
+        log.writer.commit([submission(f"{n}", due_at=wall(due)) for n, due in enumerate(dues)])
+        log.writer.commit([submission("key", due_at=wall(15), fair_key="a")])
+        log.writer.commit([submission("held", due_at=wall(30), order_key="one")])
+        log.writer.commit([submission("next", due_at=wall(30), order_key="one")])
+
+        ahead = log.reader.ahead(GATE, wall(10), minutes=5)
+
+        first = wall(0) // MINUTE
+        assert ahead.due == Due(2, wall(0))
+        assert ahead.minutes == ((first, 3), (first + 1, 2), (first + 3, 1))
+        assert ahead.position == log.reader.position()
+
     def test_what_is_due_and_held_is_counted_by_what_holds_it(self, log: Log) -> None:
         """Semantics 10: in whole minutes and in the one that has begun; early ones are not."""
         minute = MINUTE // SECOND
