@@ -34,6 +34,9 @@ FIRST = 10
 """Where a gate begins whose endpoint has not failed: the limit is found within a minute."""
 BUSY = 0.6
 MEASURE_NS = 10 * MINUTE
+MEASURE_SOON_NS = 20 * SECOND
+"""After a start, an outage, or a measurement that found a lower base: what is first measured is
+often an endpoint that was still cold, or crowded."""
 BASE_SHIFT = 0.05
 """A base that moved by less is not worth an event."""
 
@@ -168,17 +171,19 @@ def learn(  # the whole of what a step depends on
         spoke = why in {"errors", "queue"}
         after = replace(after, limit=min(after.limit, steep), cautious=not spoke)
     if learned.back_to:
-        after = replace(after, limit=learned.back_to, back_to=0.0)
+        found_lower = 0 < base_ns < learned.base_ns * (1 - BASE_SHIFT)
+        soon_at = _spread(now, MEASURE_SOON_NS, u) if found_lower else learned.measure_at
+        after = replace(after, limit=learned.back_to, back_to=0.0, measure_at=soon_at)
         why = "measured"
     elif adaptive.by == "latency" and busy and not errors and learned.base_ns:
         if not learned.measure_at:
-            after = replace(after, measure_at=_next_measure(now, u))
+            after = replace(after, measure_at=_spread(now, MEASURE_SOON_NS, u))
         elif now >= learned.measure_at:
             after = replace(
                 after,
                 limit=learned.limit / 2,
                 back_to=learned.limit,
-                measure_at=_next_measure(now, u),
+                measure_at=_spread(now, MEASURE_NS, u),
             )
             why = "measure"
     cap = most(adaptive, concurrency)
@@ -250,7 +255,7 @@ def _step(  # the numbers of one window
     if not busy:  # what is in flight is bounded by something else, so the limit has no say in it
         return 0.0, "spare"
     if queued > 6 * lg:
-        return -lg, "queue"
+        return -max(lg, (queued - 6 * lg) / 4), "queue"
     if queued >= 3 * lg:
         return 0.0, "spare"
     if adaptive.by == "latency" and queued <= lg:
@@ -258,9 +263,9 @@ def _step(  # the numbers of one window
     return lg, "spare"
 
 
-def _next_measure(now: Mono, u: float) -> Mono:
-    """Ten minutes on, give or take a fifth, so that gates do not measure together."""
-    return Mono(now + int(MEASURE_NS * (0.8 + 0.4 * u)))
+def _spread(now: Mono, after_ns: int, u: float) -> Mono:
+    """Then, give or take a fifth, so that gates do not measure together."""
+    return Mono(now + int(after_ns * (0.8 + 0.4 * u)))
 
 
 def _differs(before: Learned, after: Learned) -> bool:

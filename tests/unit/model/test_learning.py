@@ -24,6 +24,7 @@ from taskmaster.model.learning import (
     BUSY,
     FIRST,
     MEASURE_NS,
+    MEASURE_SOON_NS,
     Learned,
     Window,
     learn,
@@ -118,6 +119,14 @@ def test_a_limit_of_a_hundred_moves_by_how_many_wait(
     assert (event.why if event else None) == why
 
 
+def test_far_too_many_are_taken_back_faster() -> None:
+    """Of 100 half wait, 12 would be too many: a quarter of what is beyond."""
+    event = step(known(100), window(*[200] * 9))
+
+    assert event is not None
+    assert event.limit == 100 - (50 - 12) / 4
+
+
 @pytest.mark.parametrize("median_ms", [100, 150])
 def test_a_limit_that_is_not_used_does_not_move(median_ms: int) -> None:
     """It has no say in what is in flight, so a queue is not of its making."""
@@ -197,10 +206,29 @@ def test_the_base_is_not_measured_on_a_limit_that_is_not_used() -> None:
 
 @given(st.floats(0, 1, exclude_max=True))
 def test_measurements_are_spread_by_a_fifth(u: float) -> None:
-    event = step(known(100, measure_at=Mono(0)), window(*[107] * 9), u=u)
+    event = step(known(100, measure_at=mono(1)), window(*[107] * 9), u=u)
 
     assert event is not None
     assert 8 * MINUTE <= event.measure_at - mono(1) <= 12 * MINUTE
+
+
+def test_the_first_measurement_comes_soon() -> None:
+    """After an outage the first answers are those of a cold endpoint."""
+    event = step(known(100, measure_at=Mono(0)), window(*[107] * 9))
+
+    assert event is not None
+    assert event.measure_at == mono(1) + MEASURE_SOON_NS
+
+
+@pytest.mark.parametrize(("median_ms", "soon"), [(60, True), (99, False)])
+def test_one_that_finds_less_is_followed_by_another_soon(median_ms: int, soon: bool) -> None:
+    """At half of far too much it is still crowded there."""
+    measuring = known(50, back_to=100.0, measure_at=mono(600))
+
+    event = step(measuring, window(*[median_ms] * 16))
+
+    assert event is not None
+    assert event.measure_at == (mono(1) + MEASURE_SOON_NS if soon else mono(600))
 
 
 def test_after_an_outage_it_rises_by_half_at_most_until_something_speaks_against_it() -> None:
