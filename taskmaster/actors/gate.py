@@ -201,7 +201,7 @@ class GateActor(LoopActor):
         self._backlog = Backlog(gate.settings.aging_ns)
         own = partial(tell, self.actor_ref)
         self._pages = Pages(self._ports.reader, self._name, partial(tell, self.actor_ref))
-        self._idle = IdleTasks(self._ports, self.spawn, own, self._stopped_ns)
+        self._idle = IdleTasks(self._line, self._ports, self.spawn, own, self._stopped_ns)
         running = self._line.tasks.running
         adopted = adopt(gate, snapshot, running, pacer)
         self._gate = adopted.gate
@@ -364,7 +364,7 @@ class GateActor(LoopActor):
         """See to what waits now: the task itself, its successor, the next of its order key."""
         wall = self._ports.clock.wall()
         self._backlog.remove(task.id)  # what is known of it is older
-        if task.state == "waiting":
+        if task.state == "waiting" and task.gate == self._name:
             self._offer(Waiting(task, number), position, wall)
         elif task.submitted.order_key:
             self._backlog.lose()

@@ -187,7 +187,7 @@ class GatesActor(LoopActor):
         """Start a gate's unit."""
         self._due.pop(gate, None)
         self.timer.forget(gate)
-        line = GateLine(gate, lambda down: self._task_crashed(gate, down))
+        line = GateLine(gate, lambda down: self._task_crashed(gate, down), self.came)
 
         def heard(incident: Incident) -> None:
             if isinstance(incident, Crashed):

@@ -14,7 +14,7 @@ from msgspec import Struct
 from taskmaster.actors.ending import Ending, ending, read_series, read_task
 from taskmaster.actors.journal import Entry, Refused
 from taskmaster.actors.lanes import Waiting
-from taskmaster.actors.line import Ports
+from taskmaster.actors.line import GateLine, Ports
 from taskmaster.actors.messages import (
     CommandDone,
     CommandGiven,
@@ -27,6 +27,7 @@ from taskmaster.events.log import (
     Append,
     AppendResult,
     Committed,
+    KeyTaken,
     OpenAttempt,
     VersionConflict,
     Write,
@@ -41,18 +42,11 @@ from taskmaster.events.types import (
 )
 from taskmaster.model.rejected import Rejected
 from taskmaster.model.series import Series, catch_up, decide_series
-from taskmaster.model.task import (
-    CancelTask,
-    Moment,
-    Task,
-    crashed,
-    decide,
-    end_before_start,
-    evolve,
-    interrupted,
-)
+from taskmaster.model.task import Moment, Task, crashed, end_before_start, evolve, interrupted
+from taskmaster.model.task_control import CancelTask, decide
 
 NOT_FOUND = Rejected("not_found", "id", "there is no such task", "look it up with `task list`")
+MOVED = Rejected("conflict", "id", "the task has just moved to another gate", "try again")
 NO_SERIES = Rejected("not_found", "series", "there is no such series", "see `series list`")
 
 
@@ -76,6 +70,7 @@ class IdleTasks:
 
     def __init__(
         self,
+        line: GateLine,
         ports: Ports,
         spawn: Callable[[Coroutine[Any, Any, object]], None],
         decided: Callable[[TaskDecided | SeriesDecided], object],
@@ -83,6 +78,7 @@ class IdleTasks:
     ) -> None:
         """`spawn` runs a coroutine of the gate actor; `decided` tells it of each commit;
         `stopped_ns` is how long the gate has stood paused or tripped in its life."""
+        self._line = line
         self._ports = ports
         self._spawn = spawn
         self._decided = decided
@@ -235,7 +231,7 @@ class IdleTasks:
             return
         occurrence = task.occurrence
         series = await read_series(reader, occurrence.series) if occurrence is not None else None
-        decided = decider(task, series)
+        decided = decider(task, series) if task.gate == self._line.gate else MOVED
         if isinstance(decided, Rejected) or not decided.events:
             row = await reader.task_row(task_id)
             told(task, decided if isinstance(decided, Rejected) else task)
@@ -253,12 +249,22 @@ class IdleTasks:
         def replied(result: AppendResult | Refused) -> None:
             if isinstance(result, Committed):
                 told(task, ended.task)
+                if ended.task.gate != task.gate:
+                    self._moved(ended.task, number, result.position)
                 self._decided(_done(ended, number, result.position))
+            elif isinstance(result, KeyTaken):
+                told(task, _key_taken(result))
+                self._decided(TaskDecided(task, number, row.number, ()))
             else:
                 assert isinstance(result, VersionConflict)
                 self._spawn(self._run(task_id, decider, told, missing))
 
         self._ports.journal.append(Entry(ended.append, "outcome", replied))
+
+    def _moved(self, task: Task, number: Position, position: Position) -> None:
+        """The task is another gate's from this commit on."""
+        if task.state == "waiting":
+            self._line.came(task.gate, ((Waiting(task, number), position),))
 
     def heard(self, task_id: TaskId) -> None:
         """The gate has heard of a decision; until then the task is not at its disposal."""
@@ -313,6 +319,12 @@ class IdleTasks:
         if waiting:
             self._series_busy[given.series] = waiting
             self._spawn(self._run_series(waiting.popleft()))
+
+
+def _key_taken(taken: KeyTaken) -> Rejected:
+    return Rejected(
+        "conflict", "to", f"its key belongs to task {taken.task} there", "leave it where it is"
+    )
 
 
 def _done(ended: Ending, number: Position, position: Position) -> TaskDecided:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from taskmaster.actors.gates import GatesActor, ToGate
+from taskmaster.actors.idle_tasks import MOVED
 from taskmaster.actors.journal import Entry, Refused
 from taskmaster.actors.lanes import Waiting
 from taskmaster.actors.line import Ports
@@ -52,13 +53,16 @@ from taskmaster.model.gate import evolve
 from taskmaster.model.rejected import Rejected
 from taskmaster.model.series import Series, SeriesCommand, decide_creation
 from taskmaster.model.submission import SubmitTask, decide_submission
-from taskmaster.model.task import Task, TaskCommand, fold
+from taskmaster.model.task import Task, fold
+from taskmaster.model.task_control import MoveTask, TaskCommand
 from taskmaster.supervision import tell
 
 T = TypeVar("T")
 
 ANSWER_S = 30
 """A command is answered within so many seconds."""
+MOVES_FOLLOWED = 3
+"""A command for a task that was moved while it was on its way goes after it so often."""
 BACKLOG_AGE_NS = SECOND
 """How old the count may be that `max_backlog` is compared with."""
 
@@ -159,12 +163,27 @@ class Intake:
 
     async def task_command(self, task_id: TaskId, command: TaskCommand) -> CommandAnswer:
         """Tell a task's gate; the answer comes once its events are durable."""
-        row = await self._ports.reader.task_row(task_id)
-        if row is None:
-            return Rejected("not_found", "id", "there is no such task", "see `task list`")
-        future: asyncio.Future[CommandAnswer] = asyncio.get_running_loop().create_future()
-        self._tell(row.gate, CommandGiven(task_id, command, _answering(future)))
-        return await _in_time(future)
+        if isinstance(command, MoveTask) and (wrong := self.refuse_move(command.to)) is not None:
+            return wrong
+        answer: CommandAnswer = MOVED
+        for _ in range(MOVES_FOLLOWED):
+            row = await self._ports.reader.task_row(task_id)
+            if row is None:
+                return Rejected("not_found", "id", "there is no such task", "see `task list`")
+            future: asyncio.Future[CommandAnswer] = asyncio.get_running_loop().create_future()
+            self._tell(row.gate, CommandGiven(task_id, command, _answering(future)))
+            answer = await _in_time(future)
+            if answer is not MOVED:
+                break
+        return answer
+
+    def refuse_move(self, to: GateName) -> Rejected | None:
+        brief = self._book.get(to)
+        if brief is None:
+            return Rejected("not_found", "to", f"there is no gate {to[:60]!a}", "create it first")
+        if brief.closed:
+            return Rejected("conflict", "to", f"gate {to} is closed", "resume it first")
+        return None
 
     async def gate_command(self, gate: GateName, command: GateCommand) -> GateDone | Rejected:
         """Tell a gate, or open it where it does not exist."""

@@ -21,6 +21,7 @@ from taskmaster.events.types import AttemptStarted, GateName, Position
 from taskmaster.supervision import Down, tell
 
 if TYPE_CHECKING:
+    from taskmaster.actors.lanes import Waiting
     from taskmaster.actors.task import TasksActor
 
 
@@ -152,10 +153,17 @@ class Flight:
 class GateLine:
     """Leads to the present incarnation of a gate's actor."""
 
-    def __init__(self, gate: GateName, crashed: Callable[[Down], None]) -> None:
-        """`crashed` is told of a task actor's bug, for the log and the tree."""
+    def __init__(
+        self,
+        gate: GateName,
+        crashed: Callable[[Down], None],
+        came: "Callable[[GateName, tuple[tuple[Waiting, Position], ...]], None]",
+    ) -> None:
+        """`crashed` is told of a task actor's bug, for the log and the tree; `came` of tasks that
+        were moved to another gate."""
         self.gate = gate
         self.crashed = crashed
+        self.came = came
         self.ref: pykka.ActorRef[Any] | None = None
         self.actor: object = None
         self.tasks: TasksActor | None = None

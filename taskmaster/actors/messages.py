@@ -29,7 +29,8 @@ from taskmaster.model.control import GateCommand
 from taskmaster.model.gate import Gate
 from taskmaster.model.rejected import Rejected
 from taskmaster.model.series import Series, SeriesCommand
-from taskmaster.model.task import Task, TaskCommand
+from taskmaster.model.task import Task
+from taskmaster.model.task_control import TaskCommand
 
 
 class CommandDone(Struct, frozen=True):

@@ -12,6 +12,7 @@ from typing import Any
 import pykka
 from msgspec import Struct
 
+from taskmaster.actors.bulks import Bulks
 from taskmaster.actors.gates import GatesActor
 from taskmaster.actors.intake import Intake
 from taskmaster.actors.journal import Commit, Entry, JournalActor, Refused, StoreState
@@ -111,6 +112,13 @@ class Node:
         self._root: Supervisor | None = None
         self._gates: GatesActor | None = None
         self._intake: Intake | None = None
+        self._bulks: Bulks | None = None
+
+    @property
+    def bulks(self) -> Bulks:
+        """What changes many tasks at once; there once `start` has returned."""
+        assert self._bulks is not None
+        return self._bulks
 
     @property
     def intake(self) -> Intake:
@@ -160,6 +168,7 @@ class Node:
         # whoever has an attempt open ends it as interrupted as soon as it is restored
         open_at = {attempt.gate for attempt in await reader.open_attempts(limit=1_000_000)}
         self.gates.begin(await reader.next_dues(), open_at, settings.silent_ns)
+        await self.bulks.resume()
 
     async def stop(self, grace_s: float) -> None:
         """Start nothing more, let what is in flight end, then close the log in good order."""
@@ -171,6 +180,7 @@ class Node:
             pass  # what is still open is ended as interrupted at the next start
         with contextlib.suppress(StoreUnavailableError):  # the next start sees that it is missing
             await self._record(NodeStopped(at=self.ports.clock.wall()))
+        await self.bulks.stop()
         assert self._root is not None
         root, self._root = self._root, None
         await stop(root.actor_ref)
@@ -216,6 +226,7 @@ class Node:
         actor.launch()
         self._gates = actor
         self._intake = Intake(self.ports, actor)
+        self._bulks = Bulks(self.ports, self._intake, self._heard)
         return actor.actor_ref
 
     def _root_down(self, down: Down) -> None:

@@ -40,7 +40,8 @@ from taskmaster.events.types import (
 from taskmaster.model.limits import GRANT_LIFETIME_NS
 from taskmaster.model.retry import Answer
 from taskmaster.model.series import Series
-from taskmaster.model.task import CancelTask, Moment, Task, decide, evolve, settle
+from taskmaster.model.task import Moment, Task, evolve, settle
+from taskmaster.model.task_control import CancelTask, decide
 from taskmaster.supervision import SHUTDOWN, Down, Hook, LoopActor, ended, tell_to_stop
 
 

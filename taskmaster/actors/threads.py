@@ -14,6 +14,7 @@ from taskmaster.events.log import (
     Ahead,
     Append,
     BatchResult,
+    BulkRow,
     BusiestGates,
     Due,
     GateFilter,
@@ -26,7 +27,16 @@ from taskmaster.events.log import (
     TaskFilter,
     TaskRow,
 )
-from taskmaster.events.types import GateName, Position, SeriesName, Stream, TaskId, Version, Wall
+from taskmaster.events.types import (
+    BulkId,
+    GateName,
+    Position,
+    SeriesName,
+    Stream,
+    TaskId,
+    Version,
+    Wall,
+)
 
 T = TypeVar("T")
 
@@ -186,6 +196,18 @@ class ThreadReader:
     async def series_rows(self, *, after: str = "", limit: int = 100) -> tuple[SeriesRow, ...]:
         """As `Reader.series_rows`."""
         return await self._thread.ask(lambda: self._store.series_rows(after=after, limit=limit))
+
+    async def bulk_row(self, bulk: BulkId) -> BulkRow | None:
+        """As `Reader.bulk_row`."""
+        return await self._thread.ask(lambda: self._store.bulk_row(bulk))
+
+    async def bulk_rows(
+        self, *, before: Position | None = None, limit: int = 100, running: bool = False
+    ) -> tuple[BulkRow, ...]:
+        """As `Reader.bulk_rows`."""
+        return await self._thread.ask(
+            lambda: self._store.bulk_rows(before=before, limit=limit, running=running)
+        )
 
     async def task_row(self, task: TaskId) -> TaskRow | None:
         """As `Reader.task_row`."""

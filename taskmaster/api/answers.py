@@ -10,7 +10,8 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from taskmaster.api.problems import Problem
 from taskmaster.events.types import OutageCause
 from taskmaster.model.gate import GateStateName, WaitCause
-from taskmaster.model.task import CancelAnswer, TaskStateName
+from taskmaster.model.task import TaskStateName
+from taskmaster.model.task_control import CancelAnswer
 
 T = TypeVar("T")
 

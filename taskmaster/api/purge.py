@@ -20,7 +20,7 @@ from taskmaster.api.reading import BodyReader
 from taskmaster.api.task_filter import Match, filter_of, matching
 from taskmaster.events.log import TaskRow
 from taskmaster.events.types import Cause, Position
-from taskmaster.model.task import CancelTask
+from taskmaster.model.task_control import CancelTask
 
 PAGE = 500
 AT_ONCE = 64

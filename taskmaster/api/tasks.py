@@ -36,14 +36,14 @@ from taskmaster.events.types import (
 )
 from taskmaster.model.rejected import invalid
 from taskmaster.model.submission import HORIZON_NS
-from taskmaster.model.task import (
+from taskmaster.model.task import fold
+from taskmaster.model.task_control import (
     CancelTask,
     RedriveTask,
     RescheduleTask,
     RunTask,
     TaskCommand,
     cancel_answer,
-    fold,
 )
 
 READ_AT_ONCE = 32

@@ -18,16 +18,18 @@ from taskmaster.events.log import (
     VersionConflict,
     Write,
 )
-from taskmaster.events.rows import KeyEntry, Line, TaskEntry, task_of
+from taskmaster.events.rows import KEY_LIFE_NS, KeyEntry, Line, TaskEntry, task_of
 from taskmaster.events.types import (
     NEW,
     AnyEvent,
     Position,
     Stream,
     TaskId,
+    TaskMoved,
     TaskRevived,
     TaskSubmitted,
     Version,
+    Wall,
 )
 
 
@@ -55,6 +57,8 @@ def lines_of(batch: Iterable[Append], tasks: Mapping[TaskId, TaskEntry]) -> set[
             for event in write.events:
                 if isinstance(event, TaskSubmitted) and event.key:
                     lines.add((event.gate, event.key))
+                elif isinstance(event, TaskMoved) and event.key:
+                    lines.update(((event.gate, event.key), (event.to, event.key)))
                 elif isinstance(event, TaskRevived):
                     task = tasks.get(task_of(write.stream))
                     if task is not None and task.key:
@@ -102,10 +106,12 @@ class _Judge:
         wanted: dict[Line, KeyEntry] = {}  # one append may want a key twice
         for write in writes:
             for event in write.events:
-                if not isinstance(event, TaskSubmitted) or not event.key:
+                if not isinstance(event, TaskSubmitted | TaskMoved) or not event.key:
                     continue
-                line = (event.gate, event.key)
+                line = (event.gate if isinstance(event, TaskSubmitted) else event.to, event.key)
                 entry = wanted.get(line) or self._keys.get(line)
+                if isinstance(event, TaskMoved) and entry and entry.task == task_of(write.stream):
+                    continue  # it comes back to a gate where its key still lives
                 if entry is not None and (entry.dead_at is None or entry.dead_at > event.at):
                     same = entry.fingerprint == event.fingerprint
                     return KeyTaken(entry.task, same=same)
@@ -118,7 +124,7 @@ class _Judge:
             version = Version(version + 1)
             self._position = Position(self._position + 1)
             facts.append(Recorded(self._position, stream, version, event))
-            if isinstance(event, TaskSubmitted | TaskRevived):
+            if isinstance(event, TaskSubmitted | TaskRevived | TaskMoved):
                 self._own_key(stream, event)
         self._tails[stream] = version
 
@@ -128,6 +134,11 @@ class _Judge:
             if event.key:
                 self._keys[event.gate, event.key] = _key_entry(stream, event)
             return
+        if isinstance(event, TaskMoved):
+            if event.key:
+                self._leave_key(task_id, event)
+                self._keys[event.to, event.key] = _key_entry(stream, event)
+            return
         task = self._stored.tasks.get(task_id)
         if task is None or not task.key:
             return
@@ -135,6 +146,14 @@ class _Judge:
         if entry is not None and entry.task == task_id:
             self._keys[task.gate, task.key] = replace(entry, dead_at=None)
 
+    def _leave_key(self, task_id: TaskId, event: TaskMoved) -> None:
+        """A key that a task leaves behind still answers who submits it again there."""
+        entry = self._keys.get((event.gate, event.key))
+        if entry is not None and entry.task == task_id:
+            dead_at = Wall(event.at + KEY_LIFE_NS)
+            self._keys[event.gate, event.key] = replace(entry, dead_at=dead_at)
 
-def _key_entry(stream: Stream, event: TaskSubmitted) -> KeyEntry:
-    return KeyEntry(event.gate, event.key, task_of(stream), event.fingerprint)
+
+def _key_entry(stream: Stream, event: TaskSubmitted | TaskMoved) -> KeyEntry:
+    gate = event.gate if isinstance(event, TaskSubmitted) else event.to
+    return KeyEntry(gate, event.key, task_of(stream), event.fingerprint)

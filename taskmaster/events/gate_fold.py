@@ -163,15 +163,17 @@ class GateFold:
 
     def tally(self, before: TaskEntry | None, after: TaskEntry) -> None:
         """Move one task in its gate's counts by state, by due minute and by lane."""
-        counts = self._counts.get(after.gate)
-        if counts is None:
-            counts = self._counts[after.gate] = [0] * len(STATES)
-        counts[after.state] += 1
+        self._count_of(after.gate)[after.state] += 1
         if before is not None:
-            counts[before.state] -= 1
-        if before is not None:
+            self._count_of(before.gate)[before.state] -= 1
             self._add_due(before, -1)
         self._add_due(after, 1)
+
+    def _count_of(self, name: GateName) -> list[int]:
+        counts = self._counts.get(name)
+        if counts is None:
+            counts = self._counts[name] = [0] * len(STATES)
+        return counts
 
     def changes(self, out: Changes) -> None:
         """Put what is to be written into `out`."""

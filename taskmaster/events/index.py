@@ -32,6 +32,7 @@ from taskmaster.events.rows import (
     UNCERTAIN,
     WAITING,
     AttemptEntry,
+    BulkEntry,
     Changes,
     KeyEntry,
     LabelEntry,
@@ -39,6 +40,7 @@ from taskmaster.events.rows import (
     Rows,
     SeriesEntry,
     TaskEntry,
+    bulk_of,
     gate_of,
     series_of,
     task_of,
@@ -52,40 +54,35 @@ from taskmaster.events.types import (
     AttemptStarted,
     AttemptSucceeded,
     AttemptVoided,
+    BulkEnded,
+    BulkEvent,
+    BulkId,
+    BulkProgressed,
+    BulkStarted,
     CancelRequested,
-    GateClosed,
-    GateDrained,
-    GateLimitLearned,
-    GateLimitsChanged,
-    GateOpened,
-    GatePaused,
-    GateProbed,
-    GateQuarantined,
-    GateRampHeld,
-    GateRampStepped,
-    GateRateLearned,
-    GateRecovered,
-    GateReleased,
-    GateResumed,
-    GateTripped,
+    GateEvent,
+    GateName,
     Mono,
+    NodeEvent,
     NodeStarted,
     NodeStopped,
     Occurrence,
     OccurrenceSkipped,
     Position,
-    RecoveryStarted,
     SeriesChanged,
     SeriesCreated,
     SeriesEnded,
+    SeriesEvent,
     SeriesName,
     SeriesPaused,
     SeriesResumed,
     SupervisorGaveUp,
     TaskCancelled,
     TaskDied,
+    TaskEdited,
     TaskExpired,
     TaskId,
+    TaskMoved,
     TaskRescheduled,
     TaskRevived,
     TaskSubmitted,
@@ -115,6 +112,9 @@ class _Batch:
         self._key_ends: dict[tuple[Line, TaskId], KeyEntry] = {}
         self._starts: dict[Position, AttemptEntry] = {}
         self._ends: dict[Position, AttemptEntry] = {}
+        self._bulks: dict[BulkId, BulkEntry] = {}
+        self._bulk_moves: dict[BulkId, BulkEntry] = {}
+        self._left: dict[TaskId, set[GateName]] = {}
         self._out = Changes()
 
     def add(self, fact: Recorded) -> None:  # one line for each event, the frequent ones first
@@ -143,25 +143,20 @@ class _Batch:
                 self._end(self._moved(fact, event.at), DEAD)
             case TaskRevived():
                 self._revived(fact, event)
-            case (
-                GateOpened()
-                | GateLimitsChanged()
-                | GatePaused()
-                | GateDrained()
-                | GateResumed()
-                | GateClosed()
-                | GateTripped()
-                | GateProbed()
-                | GateRampStepped()
-                | GateRampHeld()
-                | GateRecovered()
-                | RecoveryStarted()
-                | GateLimitLearned()
-                | GateRateLearned()
-                | GateQuarantined()
-                | GateReleased()
-            ):
-                self._gates.move(gate_of(fact.stream), fact.version, event)
+            case TaskEdited():
+                self._edited(fact, event)
+            case TaskMoved():
+                self._moved_gate(fact, event)
+            case _:
+                self._add_rare(fact, event)
+
+    def _add_rare(
+        self, fact: Recorded, event: GateEvent | SeriesEvent | BulkEvent | NodeEvent
+    ) -> None:
+        if isinstance(event, GateEvent):
+            self._gates.move(gate_of(fact.stream), fact.version, event)
+            return
+        match event:
             case SeriesCreated():
                 self._series_ruled(fact, event)
                 self._series_moved(fact, ACTIVE)
@@ -175,6 +170,10 @@ class _Batch:
                 self._series_moved(fact, ENDED)
             case OccurrenceSkipped():
                 self._series_moved(fact, None)
+            case BulkStarted() | BulkProgressed():
+                self._bulk_moved(fact, ended=False)
+            case BulkEnded():
+                self._bulk_moved(fact, ended=True)
             case (
                 NodeStarted()
                 | NodeStopped()
@@ -280,6 +279,25 @@ class _Batch:
         self._key_lives_until(task, None)
         self._occurrence_opened(task, opened=True)
 
+    def _edited(self, fact: Recorded, event: TaskEdited) -> None:
+        task = self._moved(fact, event.at)
+        url = task.url if event.request is None else event.request.url
+        priority, expires_at = event.priority, event.expires_at
+        self._put(replace(task, url=url, priority=priority, expires_at=expires_at))
+
+    def _moved_gate(self, fact: Recorded, event: TaskMoved) -> None:
+        """A key that it leaves behind lives on for a while and answers who submits it again."""
+        task = self._moved(fact, event.at)
+        self._key_lives_until(task, Wall(event.at + KEY_LIFE_NS))
+        self._left.setdefault(task.id, set()).add(task.gate)
+        task = replace(task, gate=event.to)
+        self._put(task)
+        if event.key:
+            dead_at = None if task.state <= LAST_OPEN else Wall(event.at + KEY_LIFE_NS)
+            entry = KeyEntry(event.to, event.key, task.id, event.fingerprint, dead_at)
+            self._keys[event.to, event.key] = entry
+            self._key_ends.pop(((event.to, event.key), task.id), None)
+
     # --- what a task's life moves
 
     def _stored(self, fact: Recorded) -> TaskEntry:
@@ -321,6 +339,15 @@ class _Batch:
                 outcome,
             )
         return replace(task, version=fact.version, changed_at=at, started=Position(0))
+
+    def _bulk_moved(self, fact: Recorded, *, ended: bool) -> None:
+        bulk = bulk_of(fact.stream)
+        if fact.version == NEW + 1:
+            self._bulks[bulk] = BulkEntry(bulk, fact.position, fact.version, ended)
+        elif bulk in self._bulks:
+            self._bulks[bulk] = replace(self._bulks[bulk], version=fact.version, ended=ended)
+        else:
+            self._bulk_moves[bulk] = BulkEntry(bulk, Position(0), fact.version, ended)
 
     # --- series
 
@@ -369,12 +396,16 @@ class _Batch:
         for task in self._tasks.values():
             before = self._rows.tasks.get(task.id)
             (out.submitted if before is None else out.changed).append(task)
+            if before is not None and _is_altered(before, task):
+                out.altered.append(task)
             self._gates.tally(before, task)
         out.keys.extend(self._keys.values())
         out.key_ends.extend(self._key_ends.values())
         out.starts.extend(self._starts.values())
         out.ends.extend(self._ends.values())
         out.series.extend(self._series.values())
+        out.bulks.extend(self._bulks.values())
+        out.bulk_moves.extend(self._bulk_moves.values())
         self._gates.changes(out)
         return out
 
@@ -395,9 +426,12 @@ class _Batch:
         for task in self._tasks.values():
             if task.order_key:
                 lines.setdefault((task.gate, task.order_key), set()).add(task.id)
+                for gate in self._left.get(task.id, ()):
+                    lines.setdefault((gate, task.order_key), set())
         for line, ids in lines.items():
             ids.update(self._rows.lines.get(line, ()))
             tasks = [self._tasks.get(id_) or self._rows.tasks[id_] for id_ in ids]
+            tasks = [task for task in tasks if task.gate == line[0]]
             head = min((task.number for task in tasks if task.state <= LAST_OPEN), default=None)
             for task in tasks:
                 held = task.state <= LAST_OPEN and task.number != head
@@ -407,3 +441,8 @@ class _Batch:
         bits = task.held | reason if held else task.held & ~reason
         if bits != task.held:
             self._put(replace(task, held=bits))
+
+
+def _is_altered(before: TaskEntry, after: TaskEntry) -> bool:
+    """Whether columns differ that only an edit or a move changes."""
+    return (before.gate, before.url, before.priority) != (after.gate, after.url, after.priority)

@@ -15,6 +15,7 @@ from taskmaster.events.rows import (
     WAITING,
     AttemptEntry,
     BucketEntry,
+    BulkEntry,
     GateEntry,
     KeyEntry,
     LabelEntry,
@@ -24,7 +25,7 @@ from taskmaster.events.rows import (
     TaskEntry,
 )
 
-INDEX_VERSION = 6
+INDEX_VERSION = 7
 """Of the index's tables and of the fold; a log with another one is folded anew."""
 
 Kind = Literal["bigint", "text", "boolean", "bytea"]
@@ -84,8 +85,9 @@ GATE = _table("gate", GateEntry, "name")
 ATTEMPT = _table("attempt", AttemptEntry, "position")
 OUTCOME = _table("outcome", OutcomeEntry, "gate", "second")
 DUE_BUCKET = _table("due_bucket", BucketEntry, "gate", "held", "minute")
+BULK = _table("bulk", BulkEntry, "id")
 LANE = _table("lane", LaneEntry, "gate", "fair_key", "priority")
-TABLES = (TASK, LABEL, KEY, SERIES, GATE, ATTEMPT, OUTCOME, DUE_BUCKET, LANE)
+TABLES = (TASK, LABEL, KEY, SERIES, GATE, ATTEMPT, OUTCOME, DUE_BUCKET, LANE, BULK)
 
 INDEXES = (
     "CREATE UNIQUE INDEX task_id ON task (id)",
@@ -105,6 +107,8 @@ INDEXES = (
         WHERE order_key <> '' AND state <= {LAST_OPEN}""",
     "CREATE INDEX task_series ON task (series, number) WHERE series IS NOT NULL",
     "CREATE INDEX attempt_open ON attempt (gate, position) WHERE ended_position IS NULL",
+    "CREATE UNIQUE INDEX bulk_number ON bulk (number)",
+    "CREATE INDEX bulk_running ON bulk (number) WHERE NOT ended",
     # What a batch empties is found without a scan and taken away at once.
     "CREATE INDEX due_bucket_empty ON due_bucket (gate, held, minute) WHERE count = 0",
 )

@@ -17,6 +17,7 @@ from msgspec.structs import astuple
 from taskmaster.events.database import Database, Values
 from taskmaster.events.index_schema import (
     ATTEMPT,
+    BULK,
     DUE_BUCKET,
     GATE,
     KEY,
@@ -177,6 +178,12 @@ class IndexTables:
             [_changes(task) for task in out.changed],
             ") AS v WHERE task.number = v.column1",
         )
+        self._put(
+            "UPDATE task SET gate = v.column2, url = v.column3, priority = v.column4 FROM (",
+            TASK.kinds("number", "gate", "url", "priority"),
+            [(task.number, task.gate, task.url, task.priority) for task in out.altered],
+            ") AS v WHERE task.number = v.column1",
+        )
         self._insert(LABEL, _rows(out.labels), "ignore")
         self._insert(KEY, _rows(out.keys), "replace")
         self._put(
@@ -189,6 +196,13 @@ class IndexTables:
         self._end_attempts(out.ends)
         self._insert(GATE, _rows(out.gates), "replace")
         self._insert(SERIES, _rows(out.series), "replace")
+        self._insert(BULK, _rows(out.bulks))
+        self._put(
+            "UPDATE bulk SET version = v.column2, ended = v.column3 FROM (",
+            BULK.kinds("id", "version", "ended"),
+            [(bulk.id, bulk.version, bulk.ended) for bulk in out.bulk_moves],
+            ") AS v WHERE bulk.id = v.column1",
+        )
         self._add_due(changes)
         self._move_lanes(changes)
         self._add_outcomes(changes)

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from taskmaster.events.types import (
     AnyEvent,
+    BulkId,
     GateName,
     GateSettings,
     Mono,
@@ -234,6 +235,15 @@ class SeriesRow(Struct, frozen=True):
     open_task: TaskId | None
 
 
+class BulkRow(Struct, frozen=True):
+    """Where the stream of a bulk stands. `number` is the position of its beginning."""
+
+    bulk: BulkId
+    number: Position
+    version: Version
+    ended: bool
+
+
 class Recorded(Struct, frozen=True):
     """One event with its place."""
 
@@ -281,6 +291,7 @@ class TaskFilter(Struct, frozen=True):
     labels: tuple[tuple[str, str], ...] = ()
     due_before: Wall | None = None
     due_after: Wall | None = None
+    fair_key: str = ""
 
 
 class Committer(Protocol):
@@ -359,6 +370,16 @@ class Reader(Protocol):
 
     async def series_rows(self, *, after: str = "", limit: int = 100) -> tuple[SeriesRow, ...]:
         """Series by name, from after a name on."""
+        ...
+
+    async def bulk_row(self, bulk: BulkId) -> BulkRow | None:
+        """One bulk, or None."""
+        ...
+
+    async def bulk_rows(
+        self, *, before: Position | None = None, limit: int = 100, running: bool = False
+    ) -> tuple[BulkRow, ...]:
+        """Bulks, or only those that have not ended, newest first, from before a number on."""
         ...
 
     async def task_row(self, task: TaskId) -> TaskRow | None:

@@ -14,6 +14,7 @@ from taskmaster.events.gate_list import ahead_of, busiest_gates, due_of, gate_pa
 from taskmaster.events.gate_state import gate_row, read_gate
 from taskmaster.events.log import (
     Ahead,
+    BulkRow,
     BusiestGates,
     Due,
     GateFilter,
@@ -29,10 +30,11 @@ from taskmaster.events.log import (
 from taskmaster.events.page import next_page
 from taskmaster.events.ready import first_due
 from taskmaster.events.rebuild import Difference, check_index
-from taskmaster.events.rows import SERIES_STATES, GateEntry, SeriesEntry, TaskEntry
-from taskmaster.events.task_list import list_tasks, public_row
+from taskmaster.events.rows import SERIES_STATES, BulkEntry, GateEntry, SeriesEntry, TaskEntry
+from taskmaster.events.task_list import NO_BOUND, list_tasks, public_row
 from taskmaster.events.types import (
     NEW,
+    BulkId,
     GateName,
     Mono,
     NodeStarted,
@@ -205,6 +207,23 @@ class LogReader(ABC):
             rows = database.select(SeriesEntry, source, {"after": after, "limit": limit})
         return tuple(_series_row(entry) for entry in rows)
 
+    def bulk_row(self, bulk: BulkId) -> BulkRow | None:
+        """One bulk, or None."""
+        with self._snapshot() as database:
+            rows = database.select(BulkEntry, "bulk WHERE id = :bulk", {"bulk": bulk})
+        return _bulk_row(rows[0]) if rows else None
+
+    def bulk_rows(
+        self, *, before: Position | None = None, limit: int = 100, running: bool = False
+    ) -> tuple[BulkRow, ...]:
+        """Bulks, or only those that have not ended, newest first, from before a number on."""
+        where = "number < :below AND NOT ended" if running else "number < :below"
+        source = f"(SELECT * FROM bulk WHERE {where} ORDER BY number DESC LIMIT :limit) AS page"
+        below = NO_BOUND if before is None else before
+        with self._snapshot() as database:
+            rows = database.select(BulkEntry, source, {"below": below, "limit": limit})
+        return tuple(_bulk_row(entry) for entry in rows)
+
     def task_row(self, task: TaskId) -> TaskRow | None:
         """Where a task stands, or None."""
         with self._snapshot() as database:
@@ -224,6 +243,10 @@ class LogReader(ABC):
         """Where the stored index is not what the log gives; empty when they agree."""
         with self._connected() as database:
             return check_index(database)
+
+
+def _bulk_row(entry: BulkEntry) -> BulkRow:
+    return BulkRow(entry.id, entry.number, entry.version, entry.ended)
 
 
 def _series_row(entry: SeriesEntry) -> SeriesRow:

@@ -11,6 +11,7 @@ from msgspec import Struct, field
 from taskmaster.events.log import RowControl, RowMode, RowState
 from taskmaster.events.types import (
     DAY,
+    BulkId,
     GateName,
     Mono,
     Position,
@@ -158,6 +159,15 @@ class AttemptEntry(Struct, frozen=True, array_like=True, gc=False):
     outcome: str | None = None
 
 
+class BulkEntry(Struct, frozen=True, array_like=True, gc=False):
+    """One row of `bulk`: where its stream stands. `number` is the position of its beginning."""
+
+    id: BulkId
+    number: Position
+    version: Version
+    ended: bool
+
+
 class LabelEntry(Struct, frozen=True, array_like=True, gc=False):
     """One row of `label`."""
 
@@ -222,11 +232,14 @@ class Changes(Struct):
     Apply in the order of the fields: `cleared` before `outcomes`, these before `forgotten`;
     `keys` before `key_ends`, which apply only where the key still belongs to the task. `lanes`
     names every lane in which something moved, though its sum be 0: its next due time is that of
-    the task rows once they are written.
+    the task rows once they are written. `altered` are those of `changed` of which the gate, the
+    URL or the priority is another; `bulk_moves` are about bulks that
+    have a row, without their numbers.
     """
 
     submitted: list[TaskEntry] = field(default_factory=list[TaskEntry])
     changed: list[TaskEntry] = field(default_factory=list[TaskEntry])
+    altered: list[TaskEntry] = field(default_factory=list[TaskEntry])
     labels: list[LabelEntry] = field(default_factory=list[LabelEntry])
     keys: list[KeyEntry] = field(default_factory=list[KeyEntry])
     key_ends: list[KeyEntry] = field(default_factory=list[KeyEntry])
@@ -234,6 +247,8 @@ class Changes(Struct):
     ends: list[AttemptEntry] = field(default_factory=list[AttemptEntry])
     gates: list[GateEntry] = field(default_factory=list[GateEntry])
     series: list[SeriesEntry] = field(default_factory=list[SeriesEntry])
+    bulks: list[BulkEntry] = field(default_factory=list[BulkEntry])
+    bulk_moves: list[BulkEntry] = field(default_factory=list[BulkEntry])
     due: dict[DuePlace, int] = field(default_factory=dict[DuePlace, int])
     lanes: dict[LanePlace, int] = field(default_factory=dict[LanePlace, int])
     cleared: set[GateName] = field(default_factory=set[GateName])
@@ -251,6 +266,11 @@ def task_of(stream: Stream) -> TaskId:
 def series_of(stream: Stream) -> SeriesName:
     """The series whose stream this is."""
     return SeriesName(stream.removeprefix("series-"))
+
+
+def bulk_of(stream: Stream) -> BulkId:
+    """The bulk whose stream this is."""
+    return BulkId(stream.removeprefix("bulk-"))
 
 
 def gate_of(stream: Stream) -> GateName:

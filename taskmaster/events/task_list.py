@@ -125,6 +125,9 @@ def _conditions(match: TaskFilter, params: dict[str, object]) -> str:
     if match.states:
         numbers = [str(STATES.index(state)) for state in match.states]
         where += f" AND state IN ({','.join(numbers)})"
+    if match.fair_key:
+        where += " AND fair_key = :fair_key"
+        params["fair_key"] = match.fair_key
     if match.due_before is not None:
         where += " AND due_at < :due_before"
         params["due_before"] = match.due_before

@@ -27,6 +27,7 @@ TaskId = NewType("TaskId", str)
 GateName = NewType("GateName", str)
 SeriesName = NewType("SeriesName", str)
 NodeId = NewType("NodeId", str)
+BulkId = NewType("BulkId", str)
 Stream = NewType("Stream", str)
 Position = NewType("Position", int)
 Version = NewType("Version", int)
@@ -51,17 +52,24 @@ def series_stream(name: SeriesName) -> Stream:
     return Stream(f"series-{name}")
 
 
+def bulk_stream(bulk: BulkId) -> Stream:
+    """The stream of one change of many tasks."""
+    return Stream(f"bulk-{bulk}")
+
+
 def node_stream(node: NodeId) -> Stream:
     """The stream of one process."""
     return Stream(f"node-{node}")
 
 
 class Cause(Struct, frozen=True, omit_defaults=True, gc=False):
-    """Why an event exists: the command, who gave it and the reason in their words."""
+    """Why an event exists: the command, who gave it and the reason in their words; `bulk` where
+    it was one of many that one command changed."""
 
     command: str = "rule"
     author: str = "taskmaster"
     reason: str = ""
+    bulk: BulkId = BulkId("")
 
 
 BY_RULE = Cause()
@@ -259,6 +267,118 @@ class TaskRevived(Event, frozen=True, kw_only=True):
 
     gate: GateName
     due_at: Wall
+
+
+class TaskEdited(Event, frozen=True, kw_only=True):
+    """A task that was never sent got other rules; these hold from here on. `request` None: what is
+    sent stays as it was."""
+
+    gate: GateName
+    request: Request | None = None
+    timeout_ns: int
+    retry: Retry
+    idempotent: bool
+    priority: int
+    expires_at: Wall | None = None
+
+
+class TaskMoved(Event, frozen=True, kw_only=True):
+    """A task left `gate` for the gate `to`, with its idempotency key where it has one."""
+
+    gate: GateName
+    to: GateName
+    key: str = ""
+    fingerprint: str = ""
+
+
+# --- many tasks at once -----------------------------------------------------------------------
+
+BulkAction = Literal["cancel", "redrive", "reschedule", "edit", "move", "undo"]
+BulkAnswer = Literal["changed", "requested", "already", "refused", "unavailable"]
+"""What became of a member: changed, to end with its open attempt, or left as it is, and why."""
+TaskStateName = Literal[
+    "scheduled", "waiting", "in_flight", "uncertain", "succeeded", "dead", "cancelled", "expired"
+]
+
+
+class BulkFilter(Struct, frozen=True, omit_defaults=True):
+    """Which tasks a bulk is about: those that matched all of it where it was decided. Empty fields
+    match everything; whether a task that waits is scheduled or waiting is asked of `at`."""
+
+    at: Wall
+    gate: GateName | None = None
+    states: tuple[TaskStateName, ...] = ()
+    series: SeriesName | None = None
+    key: str = ""
+    fair_key: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+    due_before: Wall | None = None
+    due_after: Wall | None = None
+
+
+class TaskChange(Struct, frozen=True, omit_defaults=True):
+    """What an edit sets; None leaves a field as it is."""
+
+    url: str | None = None
+    method: str | None = None
+    headers: tuple[tuple[str, str], ...] | None = None
+    body: bytes | None = None
+    timeout_ns: int | None = None
+    retry: Retry | None = None
+    idempotent: bool | None = None
+    priority: int | None = None
+    expires_at: Wall | None = None
+
+
+class BulkStarted(Event, frozen=True, kw_only=True):
+    """Many tasks are to be changed: those that matched `match` at `position` of the log, or what
+    the bulk `undoes` has changed. `rate` members a second, 0 for no bound; `matched` as counted at
+    the start, None where they were too many to be counted."""
+
+    action: BulkAction
+    position: Position
+    match: BulkFilter | None = None
+    matched: int | None = None
+    rate: float = 0
+    due_at: Wall | None = None
+    change: TaskChange | None = None
+    to: GateName | None = None
+    undoes: BulkId = BulkId("")
+
+
+class BulkLeft(Struct, frozen=True, omit_defaults=True, gc=False):
+    """A member that was left as it is, and why."""
+
+    task: TaskId
+    answer: BulkAnswer
+    why: str = ""
+
+
+class BulkCounts(Struct, frozen=True, omit_defaults=True):
+    """Members of a bulk by their answer."""
+
+    changed: int = 0
+    requested: int = 0
+    already: int = 0
+    refused: int = 0
+    unavailable: int = 0
+
+
+class BulkProgressed(Event, frozen=True, kw_only=True):
+    """So many more members were answered. `cursor` is where it goes on: the number of the last
+    task, or in an undo the version in the stream of the bulk that is undone."""
+
+    cursor: int
+    changed: tuple[TaskId, ...] = ()
+    left: tuple[BulkLeft, ...] = ()
+    counts: BulkCounts = BulkCounts()
+
+
+class BulkEnded(Event, frozen=True, kw_only=True):
+    """Every member was answered, or the bulk was `aborted`. `counts` sums up the whole of it."""
+
+    aborted: bool = False
+    counts: BulkCounts = BulkCounts()
 
 
 # --- gates ------------------------------------------------------------------------------------
@@ -627,6 +747,8 @@ TaskEvent = (
     | TaskExpired
     | TaskDied
     | TaskRevived
+    | TaskEdited
+    | TaskMoved
 )
 GateEvent = (
     GateOpened
@@ -652,4 +774,5 @@ SeriesEvent = (
 NodeEvent = (
     NodeStarted | NodeStopped | ActorCrashed | ActorRestartAsked | ActorRestarted | SupervisorGaveUp
 )
-AnyEvent = TaskEvent | GateEvent | SeriesEvent | NodeEvent
+BulkEvent = BulkStarted | BulkProgressed | BulkEnded
+AnyEvent = TaskEvent | GateEvent | SeriesEvent | NodeEvent | BulkEvent

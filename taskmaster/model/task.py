@@ -16,8 +16,8 @@ from taskmaster.events.types import (
     AttemptStarted,
     AttemptSucceeded,
     AttemptVoided,
+    BulkId,
     CancelRequested,
-    Cause,
     EndReason,
     GateName,
     Mono,
@@ -26,27 +26,32 @@ from taskmaster.events.types import (
     Outcome,
     TaskCancelled,
     TaskDied,
+    TaskEdited,
     TaskEvent,
     TaskExpired,
     TaskId,
+    TaskMoved,
     TaskRescheduled,
     TaskRevived,
+    TaskStateName,
     TaskSubmitted,
     Version,
     Wall,
 )
-from taskmaster.model.rejected import Rejected, invalid
 from taskmaster.model.retry import Answer, Responded, Unanswered, Verdict, backoff_ns, classify
-from taskmaster.model.submission import refuse_due
 
 IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})
 StoredState = Literal[
     "waiting", "in_flight", "uncertain", "succeeded", "dead", "cancelled", "expired"
 ]
 FINAL: frozenset[StoredState] = frozenset({"succeeded", "dead", "cancelled", "expired"})
-TaskStateName = Literal[
-    "scheduled", "waiting", "in_flight", "uncertain", "succeeded", "dead", "cancelled", "expired"
-]
+
+
+class Touched(Struct, frozen=True):
+    """What a bulk did to a task last, and the task before it; gone with the next event."""
+
+    bulk: BulkId
+    before: "Task"
 
 
 class Task(Struct, frozen=True):
@@ -78,6 +83,7 @@ class Task(Struct, frozen=True):
     followed: bool = False
     ended_at: Wall | None = None
     reason: EndReason = ""
+    touched: Touched | None = None
 
 
 def fold(task_id: TaskId, events: tuple[TaskEvent, ...]) -> Task:
@@ -100,6 +106,14 @@ def fold(task_id: TaskId, events: tuple[TaskEvent, ...]) -> Task:
 
 def evolve(task: Task, event: TaskEvent) -> Task:
     """The task after one event."""
+    if task.touched is not None:
+        task = replace(task, touched=None)
+    after = _evolved(task, event)
+    bulk = event.cause.bulk
+    return replace(after, touched=Touched(bulk, task)) if bulk else after
+
+
+def _evolved(task: Task, event: TaskEvent) -> Task:
     version = Version(task.version + 1)
     match event:
         case TaskSubmitted():
@@ -162,8 +176,25 @@ def evolve(task: Task, event: TaskEvent) -> Task:
                 ended_at=None,
                 reason="",
             )
+        case TaskEdited():
+            return _edited(replace(task, version=version), event)
+        case TaskMoved():
+            # how long the gate was stopped is reckoned for each gate: `max_elapsed` begins anew
+            return replace(_unbegun(task), version=version, gate=event.to)
         case _:
             assert_never(event)
+
+
+def _edited(task: Task, event: TaskEdited) -> Task:
+    submitted = replace(
+        task.submitted,
+        request=event.request or task.submitted.request,
+        timeout_ns=event.timeout_ns,
+        retry=event.retry,
+        idempotent=event.idempotent,
+        priority=event.priority,
+    )
+    return replace(task, submitted=submitted, expires_at=event.expires_at)
 
 
 def _unbegun(task: Task) -> Task:
@@ -345,103 +376,3 @@ def _what_next(
     if elapsed > rules.retry.max_elapsed_ns:
         return "dead", "elapsed"
     return "retry", ""
-
-
-# --- commands ---------------------------------------------------------------------------------
-
-
-class CancelTask(Struct, frozen=True):
-    """Make this the end, or the open attempt the last one."""
-
-    cause: Cause
-
-
-class RescheduleTask(Struct, frozen=True):
-    """Another due time for a task that waits."""
-
-    due_at: Wall
-    cause: Cause
-
-
-class RunTask(Struct, frozen=True):
-    """Due now; it passes the gate like everything else."""
-
-    cause: Cause
-
-
-class RedriveTask(Struct, frozen=True):
-    """Give a dead, expired, cancelled or uncertain task to its gate again, attempts anew."""
-
-    cause: Cause
-
-
-TaskCommand = CancelTask | RescheduleTask | RunTask | RedriveTask
-CancelAnswer = Literal["cancelled", "cancel_requested", "already_done", "uncertain"]
-
-
-def decide(task: Task, command: TaskCommand, now: Wall) -> tuple[TaskEvent, ...] | Rejected:
-    """The events of a command; none when it is so already."""
-    match command:
-        case CancelTask(cause=cause):
-            if task.state == "waiting":
-                return (TaskCancelled(at=now, cause=cause, gate=task.gate),)
-            if task.state == "in_flight" and not task.cancel_requested:
-                return (CancelRequested(at=now, cause=cause, gate=task.gate),)
-            return ()
-        case RescheduleTask(due_at=due_at, cause=cause):
-            wrong = refuse_due(due_at, now)
-            if wrong is not None:
-                return wrong
-            expires_at = task.expires_at
-            if expires_at is not None and due_at >= expires_at:
-                return invalid("due_at", "due_at is not before expires_at", "give an earlier time")
-            return _moved(task, due_at, now, cause, "rescheduled")
-        case RunTask(cause=cause):
-            return _moved(task, min(now, task.due_at), now, cause, "run")
-        case RedriveTask(cause=cause):
-            if task.state in ("waiting", "in_flight"):
-                return Rejected(
-                    "conflict", "id", f"the task is {task.state}", "redrive it once it has ended"
-                )
-            if task.state == "succeeded":
-                return Rejected(
-                    "conflict", "id", "the task has succeeded", "submit it anew to send it again"
-                )
-            expires_at = task.expires_at
-            if expires_at is not None and now >= expires_at:
-                return Rejected(
-                    "conflict", "id", "the task's expires_at has passed", "submit it anew"
-                )
-            return (TaskRevived(at=now, cause=cause, gate=task.gate, due_at=now),)
-        case _:
-            assert_never(command)
-
-
-def _moved(
-    task: Task, due_at: Wall, now: Wall, cause: Cause, verb: str
-) -> tuple[TaskEvent, ...] | Rejected:
-    if task.state != "waiting":
-        return Rejected(
-            "conflict",
-            "id",
-            f"a task that is {task.state} cannot be {verb}",
-            "only a task that waits can; redrive one that has ended",
-        )
-    if due_at == task.due_at:
-        return ()
-    return (TaskRescheduled(at=now, cause=cause, gate=task.gate, due_at=due_at),)
-
-
-def cancel_answer(before: Task) -> CancelAnswer:
-    """What a cancel is answered with (semantics 8.2), by the state it met."""
-    match before.state:
-        case "waiting":
-            return "cancelled"
-        case "in_flight":
-            return "cancel_requested"
-        case "uncertain":
-            return "uncertain"
-        case "succeeded" | "dead" | "cancelled" | "expired":
-            return "already_done"
-        case _:
-            assert_never(before.state)

@@ -37,8 +37,10 @@ from taskmaster.events.types import (
     RecoveryStarted,
     TaskCancelled,
     TaskDied,
+    TaskEdited,
     TaskEvent,
     TaskExpired,
+    TaskMoved,
     TaskRescheduled,
     TaskRevived,
     TaskSubmitted,
@@ -205,7 +207,7 @@ def _phase_after(event: TaskEvent) -> Literal["waiting", "in_flight", "uncertain
             return "uncertain"
         case AttemptSucceeded() | AttemptFailed() | TaskCancelled() | TaskExpired() | TaskDied():
             return "ended"
-        case TaskRescheduled() | CancelRequested():
+        case TaskRescheduled() | CancelRequested() | TaskEdited() | TaskMoved():
             return ""
         case _:
             assert_never(event)

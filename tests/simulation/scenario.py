@@ -33,7 +33,7 @@ from taskmaster.events.types import (
 )
 from taskmaster.model.control import PauseGate, ReleaseGate, ResumeGate, SetGate
 from taskmaster.model.submission import SubmitTask
-from taskmaster.model.task import CancelTask, RescheduleTask, RunTask
+from taskmaster.model.task_control import CancelTask, RescheduleTask, RunTask
 from tests.simulation.checks import Broken, Durability, Lifetimes, Windows
 from tests.simulation.world import EPOCH, Faults, World
 

@@ -23,6 +23,7 @@ from taskmaster.events.types import (
     GateRecovered,
     GateTripped,
     Mono,
+    Retry,
     SeriesEnded,
     SeriesName,
     SeriesPaused,
@@ -30,8 +31,10 @@ from taskmaster.events.types import (
     Stream,
     TaskCancelled,
     TaskDied,
+    TaskEdited,
     TaskExpired,
     TaskId,
+    TaskMoved,
     TaskRescheduled,
     TaskRevived,
     Version,
@@ -67,6 +70,8 @@ VERBS = (
     ("expire", 1),
     ("die", 1),
     ("revive", 4),
+    ("edit", 2),
+    ("move_gate", 3),
     ("series", 3),
     ("mode", 2),
     ("cut", 12),
@@ -112,6 +117,7 @@ class NaiveTask:
     version: int = 1
     number: int = 0
     attempts: int = 0
+    key: str = ""
 
 
 @dataclass
@@ -132,6 +138,8 @@ class NaiveLog:
     series: dict[SeriesName, NaiveSeries] = field(default_factory=dict[SeriesName, NaiveSeries])
     gates: dict[GateName, int] = field(default_factory=dict[GateName, int])
     clock: int = 0
+    sent_before: Counter[GateName] = field(default_factory=Counter[GateName])
+    """Attempts of tasks that have moved: they stay those of the gate where they were."""
 
     def held(self, task: NaiveTask) -> bool:
         """Whether anything but its gate holds it back."""
@@ -198,7 +206,8 @@ def _compare(naive: NaiveLog, reader: Any) -> None:
         (counters,) = reader.gate_rows([gate])
         counts = Counter(task.state for task in naive.tasks if task.gate == gate)
         assert {state: count for state, count in counters.counts.items() if count} == counts
-        assert counters.attempts == sum(t.attempts for t in naive.tasks if t.gate == gate)
+        attempts = sum(t.attempts for t in naive.tasks if t.gate == gate)
+        assert counters.attempts == attempts + naive.sent_before[gate]
         ready = naive.ready(gate)
         due = [task for task in ready if task.due <= now]
         oldest = min((wall(task.due) for task in due), default=None)
@@ -270,6 +279,7 @@ class _Player:
             series=series,
             expires=self.naive.clock + action.one if action.one % 3 == 0 else None,
             number=10**9 + len(self.naive.tasks),
+            key=f"t{len(self.naive.tasks)}" if action.which % 2 else "",
         )
         self.naive.tasks.append(task)
         if series is not None:
@@ -282,7 +292,7 @@ class _Player:
             fair_key=task.fair_key,
             order_key=task.order_key,
             expires_at=None if task.expires is None else wall(task.expires),
-            key=task.task_id if action.which % 2 else "",
+            key=task.key,
             labels=(("team", f"{action.two}"),),
             occurrence=None if series is None else occurrence(series),
         )
@@ -365,6 +375,32 @@ class _Player:
         task.due = self.naive.clock + action.one
         event = TaskRevived(at=self.at, gate=task.gate, due_at=wall(task.due))
         self._move(task, "waiting", event)
+
+    def _edit(self, action: Action) -> None:
+        if not (task := self._pick(action, "waiting")):
+            return
+        task.priority, task.expires = action.two, None if action.one % 3 else action.one + 1_000
+        event = TaskEdited(
+            at=self.at,
+            gate=task.gate,
+            timeout_ns=1,
+            retry=Retry(),
+            idempotent=True,
+            priority=task.priority,
+            expires_at=None if task.expires is None else wall(task.expires),
+        )
+        self._move(task, "waiting", event)
+
+    def _move_gate(self, action: Action) -> None:
+        task = self._pick(action, "waiting", "dead")
+        if task is None or task.series is not None:
+            return
+        before, task.gate = task.gate, self._gate(action.one)
+        if before != task.gate:
+            self.naive.sent_before[before] += task.attempts
+            self.naive.sent_before[task.gate] -= task.attempts
+            moved = TaskMoved(at=self.at, gate=before, to=task.gate, key=task.key)
+            self._move(task, task.state, moved)
 
     def _series(self, action: Action) -> None:
         name = SERIES[action.which % 2]

@@ -22,7 +22,7 @@ from taskmaster.events.types import (
     TaskSubmitted,
 )
 
-CHANGES_NO_STATE = ("CancelRequested", "TaskRescheduled")
+CHANGES_NO_STATE = ("CancelRequested", "TaskRescheduled", "TaskEdited", "TaskMoved")
 
 
 class Attempt(Struct):

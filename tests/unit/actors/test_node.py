@@ -31,7 +31,13 @@ from taskmaster.model.control import CloseGate, DrainGate, PauseGate, ResumeGate
 from taskmaster.model.rejected import Rejected
 from taskmaster.model.retry import Answer, Responded, Unanswered
 from taskmaster.model.submission import SubmitTask
-from taskmaster.model.task import CancelTask, RescheduleTask, RunTask, TaskCommand, cancel_answer
+from taskmaster.model.task_control import (
+    CancelTask,
+    RescheduleTask,
+    RunTask,
+    TaskCommand,
+    cancel_answer,
+)
 from taskmaster.supervision import tell
 from tests.unit.actors.nodes import OK, World, open_gate, submit
 from tests.unit.model.builders import CAUSE, NAME, settings

@@ -20,7 +20,7 @@ from taskmaster.events.types import (
 )
 from taskmaster.model.control import PauseGate, ReleaseGate, SetGate
 from taskmaster.model.rejected import Rejected
-from taskmaster.model.task import CancelTask
+from taskmaster.model.task_control import CancelTask
 from taskmaster.supervision import tell
 from tests.unit.actors.nodes import World, open_gate, submit
 from tests.unit.model.builders import CAUSE, NAME, settings

@@ -54,7 +54,7 @@ def test_bytes_and_causes_come_back_as_they_were() -> None:
     "topic",
     [
         "os:system",
-        "TaskMoved:1",
+        "TaskTeleported:1",
         "TaskSubmitted",
         "TaskSubmitted:",
         "TaskSubmitted:0",

@@ -33,17 +33,9 @@ from taskmaster.events.types import (
 from taskmaster.model.rejected import Rejected
 from taskmaster.model.retry import Answer, Responded, Trouble, Unanswered
 from taskmaster.model.task import (
-    CancelAnswer,
-    CancelTask,
-    RedriveTask,
-    RescheduleTask,
-    RunTask,
     StoredState,
     Task,
-    TaskCommand,
-    cancel_answer,
     crashed,
-    decide,
     end_before_start,
     evolve,
     fold,
@@ -51,6 +43,16 @@ from taskmaster.model.task import (
     may_resend,
     settle,
     state_name,
+)
+from taskmaster.model.task_control import (
+    CancelAnswer,
+    CancelTask,
+    RedriveTask,
+    RescheduleTask,
+    RunTask,
+    TaskCommand,
+    cancel_answer,
+    decide,
 )
 from tests.unit.model.builders import (
     CAUSE,
