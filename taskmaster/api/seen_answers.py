@@ -25,3 +25,25 @@ class HistoryOut(Struct, frozen=True):
     step_seconds: int
     columns: Columns
     marks: tuple[MarkOut, ...]
+
+
+class MadeOut(Struct, frozen=True):
+    """A forecast that was made, and when the gate was empty then: null if it is not yet."""
+
+    made_at: str
+    empty_at: str | None
+    emptied_at: str | None
+
+
+class ForecastOut(Struct, frozen=True):
+    """When nothing eligible is left at a gate: expected, at best, at worst. Null: never so, or
+    not within a week. `made` are forecasts of the last hour, the newest first."""
+
+    gate: str
+    at: str
+    eligible: int
+    empty_at: str | None
+    earliest_at: str | None
+    latest_at: str | None
+    assumption: str
+    made: tuple[MadeOut, ...]

@@ -131,6 +131,24 @@ def why(
 
 
 @app.command
+def forecast(name: Name, /, *, watch: Watch = ONCE, view: View = VIEW) -> None:
+    """When a gate will be empty if it goes on so, and what earlier forecasts came to."""
+    from taskmaster.cli.connect import connect
+    from taskmaster.cli.gate_picture import forecast_text
+    from taskmaster.client import seen_calls
+
+    with connect(view) as client:
+
+        def shown() -> Shown:
+            call = seen_calls.gate_forecast(name)
+            answer = client.answer(call)
+            found = client.read(call, answer)
+            return Shown(answer.body, lambda paint: forecast_text(found, paint), [name])
+
+        look(view, watch, shown)
+
+
+@app.command
 def explain(
     name: Name,
     /,

@@ -4,9 +4,10 @@ Rules of residence: from the client's structs to lines; no connection.
 """
 
 from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 
 from taskmaster.cli.columns import age, limits
-from taskmaster.cli.paint import Paint, printable
+from taskmaster.cli.paint import Column, Paint, pairs, printable, table
 from taskmaster.cli.plot import (
     GUTTER,
     SIGNS,
@@ -18,14 +19,17 @@ from taskmaster.cli.plot import (
     number,
     plot,
 )
-from taskmaster.client import Gate, GateHistory
+from taskmaster.client import Gate, GateForecast, GateHistory
+from taskmaster.client.seen_calls import MadeForecast
 
 NARROW, LOW = 40, 14
 """Below so many columns or lines it is drawn for these, and the terminal cuts it."""
 WIDE = 120
 """From so many columns on two plots stand side by side."""
 FIXED = 5
-"""Lines that are no plot: the head, the state, its marks, the time, a line to spare."""
+"""Lines that are no plot: the head, the state, its marks, the time, the forecast."""
+AGO = timedelta(minutes=5)
+"""How old the forecast should be that is shown beside the present one."""
 
 
 def points(width: int) -> int:
@@ -34,7 +38,15 @@ def points(width: int) -> int:
     return 2 * ((width // 2 if width >= WIDE else width) - GUTTER)
 
 
-def picture(gate: Gate, history: GateHistory, paint: Paint, width: int, height: int) -> str:
+def picture(  # what was asked for, and where it is drawn
+    gate: Gate,
+    history: GateHistory,
+    forecast: GateForecast,
+    paint: Paint,
+    *,
+    width: int,
+    height: int,
+) -> str:
     """All of it in `height` lines of `width` columns."""
     width, height = max(NARROW, width), max(LOW, height)
     sheets = _plots(history)
@@ -50,6 +62,7 @@ def picture(gate: Gate, history: GateHistory, paint: Paint, width: int, height: 
         ]
         lines += ["".join(line) for line in zip(*beside, strict=True)]
     lines += _times(history, paint, each_width)
+    lines.append(forecast_line(forecast, paint)[:width])
     return "\n".join(lines)
 
 
@@ -107,3 +120,61 @@ def _times(history: GateHistory, paint: Paint, width: int) -> list[str]:
         marks(paint, moments, width),
         axis(paint, paint.instant(history.since), paint.instant(history.until), width),
     ]
+
+
+# --- the forecast -----------------------------------------------------------------------------
+
+
+def forecast_line(forecast: GateForecast, paint: Paint) -> str:
+    """When it will be empty, and what was said some minutes ago."""
+    if not forecast.eligible:
+        return "empty"
+    line = f"empty {_by(forecast.empty_at, paint)}"
+    if forecast.empty_at is not None:
+        line += f" ({_time(forecast.earliest_at, paint)} to {_time(forecast.latest_at, paint)})"
+    old = next((one for one in forecast.made if forecast.at - one.made_at >= AGO), None)
+    if old is not None:
+        minutes = (forecast.at - old.made_at).total_seconds() / 60
+        line += f"; said {minutes:.0f} min ago: {_by(old.empty_at, paint)}"
+    return line
+
+
+def forecast_text(forecast: GateForecast, paint: Paint) -> str:
+    """The whole of a forecast, with what earlier ones came to."""
+    head = pairs(
+        paint,
+        [
+            ("gate", forecast.gate),
+            ("eligible", str(forecast.eligible)),
+            ("empty", _by(forecast.empty_at, paint, exact=True)),
+            ("earliest", _by(forecast.earliest_at, paint, exact=True)),
+            ("latest", _by(forecast.latest_at, paint, exact=True)),
+            ("assuming", forecast.assumption),
+        ],
+    )
+    columns: tuple[Column[MadeForecast], ...] = (
+        Column("MADE", lambda one, paint: paint.instant(one.made_at)),
+        Column("SAID", lambda one, paint: _by(one.empty_at, paint, exact=True)),
+        Column("CAME", lambda one, paint: paint.instant(one.emptied_at)),
+        Column("OFF BY", lambda one, _: _off(one)),
+    )
+    return f"{head}\n\n{table(paint, columns, forecast.made)}" if forecast.made else head
+
+
+def _off(one: MadeForecast) -> str:
+    if one.emptied_at is None or one.empty_at is None:
+        return "-"
+    left_s = max(1.0, (one.emptied_at - one.made_at).total_seconds())
+    late_s = (one.emptied_at - one.empty_at).total_seconds()
+    return f"{late_s:+.0f}s ({100 * abs(late_s) / left_s:.0f} %)"
+
+
+def _by(at: datetime | None, paint: Paint, *, exact: bool = False) -> str:
+    if at is None:
+        return "never at this pace"
+    return paint.instant(at) if exact else f"at {_time(at, paint)}"
+
+
+def _time(at: datetime | None, paint: Paint) -> str:
+    """The time of day alone, for a line that is about the next minutes."""
+    return "never" if at is None else paint.instant(at)[11:19]

@@ -43,9 +43,10 @@ def watch_gate(name: str, span: str, watch: Watch, view: View) -> None:
             history = client.send(
                 seen_calls.gate_history(name, since=f"{back_s}s", step=f"{step_s}s")
             )
+            forecast = client.send(seen_calls.gate_forecast(name))
 
             def text(paint: Paint) -> str:
-                return picture(gate, history, paint, width, height)
+                return picture(gate, history, forecast, paint, width=width, height=height)
 
             return Shown(answer.body, text, [name])
 

@@ -21,7 +21,7 @@ from taskmaster.client.outcome import (
     problem_of,
 )
 from taskmaster.client.recovery_calls import Outage, RecoveryStep
-from taskmaster.client.seen_calls import GateHistory
+from taskmaster.client.seen_calls import GateForecast, GateHistory
 from taskmaster.client.shapes import (
     FINAL_STATES,
     Adaptive,
@@ -70,6 +70,7 @@ __all__ = [
     "Client",
     "Entry",
     "Gate",
+    "GateForecast",
     "GateHistory",
     "GateSettings",
     "GateWhy",

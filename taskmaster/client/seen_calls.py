@@ -67,3 +67,33 @@ def gate_history(
 
 def _read_history(answer: Answer) -> GateHistory:
     return msgspec.json.decode(answer.body, type=GateHistory)
+
+
+class MadeForecast(Struct, frozen=True):
+    """A forecast that was made, and when the gate was empty then."""
+
+    made_at: datetime
+    empty_at: datetime | None = None
+    emptied_at: datetime | None = None
+
+
+class GateForecast(Struct, frozen=True):
+    """When nothing eligible is left at a gate; None: never so, or not within a week."""
+
+    gate: str
+    at: datetime
+    eligible: int
+    empty_at: datetime | None = None
+    earliest_at: datetime | None = None
+    latest_at: datetime | None = None
+    assumption: str = ""
+    made: list[MadeForecast] = field(default_factory=list[MadeForecast])
+
+
+def gate_forecast(gate: str) -> Call[GateForecast]:
+    """When a gate will be empty."""
+    return Call("GET", f"/v1/gates/{quote(gate, safe='')}/forecast", _read_forecast)
+
+
+def _read_forecast(answer: Answer) -> GateForecast:
+    return msgspec.json.decode(answer.body, type=GateForecast)

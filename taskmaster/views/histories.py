@@ -49,6 +49,7 @@ from taskmaster.events.types import (
 )
 from taskmaster.model.gate import Gate, percent
 from taskmaster.model.limits import slots
+from taskmaster.views.forecasts import Forecasts
 from taskmaster.views.gates import GateView, view_gates
 from taskmaster.views.history import (
     STATES,
@@ -78,6 +79,7 @@ class Histories:
         self._histories: dict[GateName, History] = {}  # the one that moved last is last
         self._tallies: dict[GateName, Tally] = {}
         self._turn: list[GateName] = []
+        self.forecasts = Forecasts(node)
         self._rows = 0
         self._since = 0
         self._before: Position | None = None
@@ -147,6 +149,8 @@ class Histories:
             levels = _moved_levels(history.levels, tally) if view is None else levels_of(view)
             history.put(tally.row(second, 1, levels))
             self._rows += history.size - before
+        for gate, view in views.items():
+            await self.forecasts.look(view, self._histories[gate])
         self._forget()
         self.seconds += 1
 
@@ -172,6 +176,7 @@ class Histories:
         while self._rows > MAX_ROWS:
             gate = next(iter(self._histories))
             self._rows -= self._histories.pop(gate).size
+            self.forecasts.forget(gate)
 
     # --- after a restart ----------------------------------------------------------------------
 
@@ -212,6 +217,7 @@ def count(tallies: dict[GateName, Tally], event: AnyEvent) -> None:
         case TaskSubmitted(gate=gate):
             tally = _of(tallies, gate)
             tally.submitted += 1
+            tally.later += event.due_at > event.at
             tally.waiting_moved += 1
         case AttemptStarted(gate=gate):
             tally = _of(tallies, gate)

@@ -49,6 +49,7 @@ class Row(Struct, frozen=True, array_like=True, gc=False):
     """`seconds` from second `at` on: what flowed, and the levels at its end.
 
     `spread` says how long ended attempts took: pairs of a place in `DURATIONS_NS` and a count.
+    `later` of those submitted were not due yet.
     """
 
     at: int
@@ -60,6 +61,7 @@ class Row(Struct, frozen=True, array_like=True, gc=False):
     throttled: int
     spread: tuple[int, ...]
     levels: Levels
+    later: int = 0
 
 
 class Mark(Struct, frozen=True):
@@ -78,13 +80,13 @@ class Tally:
     """What flowed in a time that has not ended."""
 
     __slots__ = (
-        "durations", "failed", "in_flight_moved", "started", "submitted", "succeeded", "throttled",
-        "waiting_moved",
+        "durations", "failed", "in_flight_moved", "later", "started", "submitted", "succeeded",
+        "throttled", "waiting_moved",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.submitted = self.started = self.succeeded = self.failed = self.throttled = 0
-        self.waiting_moved = self.in_flight_moved = 0
+        self.waiting_moved = self.in_flight_moved = self.later = 0
         self.durations: dict[int, int] = {}
 
     def took(self, duration_ns: int) -> None:
@@ -97,12 +99,13 @@ class Tally:
         spread = tuple(one for pair in sorted(self.durations.items()) for one in pair)
         return Row(
             at, seconds, self.submitted, self.started, self.succeeded, self.failed,
-            self.throttled, spread, levels,
+            self.throttled, spread, levels, self.later,
         )  # fmt: skip
 
     def add(self, row: Row) -> None:
         """Count what a shorter time counted too."""
         self.submitted += row.submitted
+        self.later += row.later
         self.started += row.started
         self.succeeded += row.succeeded
         self.failed += row.failed
