@@ -91,14 +91,17 @@ class _Judge:
         return out
 
     def _conflict(self, writes: Sequence[Write]) -> VersionConflict | None:
+        if len(writes) == 1:
+            stream = writes[0].stream
+            actual = self._tails.get(stream, NEW)
+            return None if actual == writes[0].expected else VersionConflict(stream, actual)
         ahead: dict[Stream, int] = {}  # one append may write a stream twice
         for write in writes:
             stream = write.stream
             actual = self._tails.get(stream, NEW) + ahead.get(stream, 0)
             if actual != write.expected:
                 return VersionConflict(stream, self._tails.get(stream, NEW))
-            if len(writes) > 1:
-                ahead[stream] = ahead.get(stream, 0) + len(write.events)
+            ahead[stream] = ahead.get(stream, 0) + len(write.events)
         return None
 
     def _key_taken(self, writes: Sequence[Write]) -> KeyTaken | None:

@@ -45,6 +45,7 @@ from taskmaster.events.rows import (
     series_of,
     task_of,
 )
+from taskmaster.events.task_columns import sort_task
 from taskmaster.events.types import (
     NEW,
     ActorCrashed,
@@ -244,8 +245,8 @@ class _Batch:
         self._gates.void(task.gate)
 
     def _succeeded(self, fact: Recorded, event: AttemptSucceeded) -> None:
-        task = self._attempt_ended(fact, event.at, "succeeded")
-        self._end(task, SUCCEEDED)
+        task = self._attempt_ended(fact, event.at, "succeeded", SUCCEEDED)
+        self._ended(task)
         self._gates.count(task.gate, event.at, failed=False, took_ns=event.duration_ns)
 
     def _failed(self, fact: Recorded, event: AttemptFailed) -> None:
@@ -313,7 +314,10 @@ class _Batch:
         self._tasks[task.id] = task
 
     def _end(self, task: TaskEntry, state: int) -> None:
-        self._put(replace(task, state=state))
+        self._ended(replace(task, state=state))
+
+    def _ended(self, task: TaskEntry) -> None:
+        self._put(task)
         self._key_lives_until(task, Wall(task.changed_at + KEY_LIFE_NS))
         self._occurrence_opened(task, opened=False)
 
@@ -322,7 +326,9 @@ class _Batch:
             line = (task.gate, task.key)
             self._key_ends[line, task.id] = KeyEntry(task.gate, task.key, task.id, "", dead_at)
 
-    def _attempt_ended(self, fact: Recorded, at: Wall, outcome: str) -> TaskEntry:
+    def _attempt_ended(
+        self, fact: Recorded, at: Wall, outcome: str, state: int = IN_FLIGHT
+    ) -> TaskEntry:
         """The task without its open attempt; the attempt's row gets its end."""
         task = self._stored(fact)
         if task.started:
@@ -338,7 +344,7 @@ class _Batch:
                 at,
                 outcome,
             )
-        return replace(task, version=fact.version, changed_at=at, started=Position(0))
+        return replace(task, state=state, version=fact.version, changed_at=at, started=Position(0))
 
     def _bulk_moved(self, fact: Recorded, *, ended: bool) -> None:
         bulk = bulk_of(fact.stream)
@@ -395,9 +401,7 @@ class _Batch:
         self._hold_lines()
         for task in self._tasks.values():
             before = self._rows.tasks.get(task.id)
-            (out.submitted if before is None else out.changed).append(task)
-            if before is not None and _is_altered(before, task):
-                out.altered.append(task)
+            sort_task(before, task, out)
             self._gates.tally(before, task)
         out.keys.extend(self._keys.values())
         out.key_ends.extend(self._key_ends.values())
@@ -441,8 +445,3 @@ class _Batch:
         bits = task.held | reason if held else task.held & ~reason
         if bits != task.held:
             self._put(replace(task, held=bits))
-
-
-def _is_altered(before: TaskEntry, after: TaskEntry) -> bool:
-    """Whether columns differ that only an edit or a move changes."""
-    return (before.gate, before.url, before.priority) != (after.gate, after.url, after.priority)

@@ -5,7 +5,7 @@ inside a transaction of the caller's. What a fact changes is decided in `events/
 One statement for each table and batch, for reading as for writing.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from itertools import islice
 from operator import attrgetter
@@ -52,22 +52,30 @@ S = TypeVar("S", bound=msgspec.Struct)
 T = TypeVar("T")
 V = TypeVar("V")
 
-_TASK_CHANGES = (
-    "number",
-    "state",
-    "version",
-    "due_at",
-    "changed_at",
-    "attempts",
-    "nominal_at",
-    "expires_at",
-    "held",
-    "started",
+
+class _Part(msgspec.Struct, frozen=True):
+    """Some columns of a table, the first its key, and their values in an entry."""
+
+    names: tuple[str, ...]
+    kinds: tuple[Kind, ...]
+    values: Callable[[object], tuple[object, ...]]
+
+
+def _part(table: Table, *names: str) -> _Part:
+    return _Part(names, table.kinds(*names), attrgetter(*names))
+
+
+_TASK_CHANGES = _part(
+    TASK,
+    *("number", "state", "version", "due_at", "changed_at"),
+    *("attempts", "nominal_at", "expires_at", "held", "started"),
 )
-_changes = attrgetter(*_TASK_CHANGES)
-_UPDATE_TASKS = "UPDATE task SET " + ", ".join(
-    f"{column} = v.column{place}" for place, column in enumerate(_TASK_CHANGES[1:], start=2)
-)
+_TASK_STEPS = _part(TASK, "number", "state", "version", "changed_at", "attempts", "started")
+"""What a start and its end change: each value that is handed over costs 0.25 us."""
+_TASK_ALTERED = _part(TASK, "number", "gate", "url", "priority")
+_BULK_MOVES = _part(BULK, "id", "version", "ended")
+_STARTS = _part(ATTEMPT, "position", "gate", "task", "attempt", "slot_at")
+_ENDS = _part(ATTEMPT, "position", "ended_position", "ended_at", "outcome")
 
 _LANE_NEXT = f"""(SELECT due_at, number FROM task WHERE task.gate = lane.gate
     AND task.fair_key = lane.fair_key AND task.priority = lane.priority
@@ -160,8 +168,9 @@ class IndexTables:
         return found
 
     def _among(self, row: type[S], table: Table, column: str, keys: Iterable[str]) -> Sequence[S]:
+        rows = [(key,) for key in keys]
         before = f"{table.name} WHERE {column} IN ("
-        return self._matching(row, before, table.kinds(column), [(key,) for key in keys], ")")
+        return self._matching(row, before, table.kinds(column), rows, ")") if rows else ()
 
     def _matching(
         self, row: type[S], before: str, kinds: Sequence[Kind], rows: Values, after: str
@@ -172,18 +181,9 @@ class IndexTables:
         """Store what a fold gave, in the order that `Changes` asks for."""
         out = changes
         self._insert(TASK, _rows(out.submitted))
-        self._put(
-            f"{_UPDATE_TASKS} FROM (",
-            TASK.kinds(*_TASK_CHANGES),
-            [_changes(task) for task in out.changed],
-            ") AS v WHERE task.number = v.column1",
-        )
-        self._put(
-            "UPDATE task SET gate = v.column2, url = v.column3, priority = v.column4 FROM (",
-            TASK.kinds("number", "gate", "url", "priority"),
-            [(task.number, task.gate, task.url, task.priority) for task in out.altered],
-            ") AS v WHERE task.number = v.column1",
-        )
+        self._update(TASK, _TASK_STEPS, out.stepped)
+        self._update(TASK, _TASK_CHANGES, out.changed)
+        self._update(TASK, _TASK_ALTERED, out.altered)
         self._insert(LABEL, _rows(out.labels), "ignore")
         self._insert(KEY, _rows(out.keys), "replace")
         self._put(
@@ -192,24 +192,19 @@ class IndexTables:
             [(end.gate, end.key, end.task, end.dead_at) for end in out.key_ends],
             ") AS v WHERE key.gate = v.column1 AND key.key = v.column2 AND key.task = v.column3",
         )
-        self._insert(ATTEMPT, _rows(out.starts))
-        self._end_attempts(out.ends)
+        self._start_attempts(out.starts)
+        self._update(ATTEMPT, _ENDS, out.ends)
         self._insert(GATE, _rows(out.gates), "replace")
         self._insert(SERIES, _rows(out.series), "replace")
         self._insert(BULK, _rows(out.bulks))
-        self._put(
-            "UPDATE bulk SET version = v.column2, ended = v.column3 FROM (",
-            BULK.kinds("id", "version", "ended"),
-            [(bulk.id, bulk.version, bulk.ended) for bulk in out.bulk_moves],
-            ") AS v WHERE bulk.id = v.column1",
-        )
+        self._update(BULK, _BULK_MOVES, out.bulk_moves)
         self._add_due(changes)
         self._move_lanes(changes)
         self._add_outcomes(changes)
 
     def keep(self, changes: Changes) -> None:
         """Remember committed rows that are likely to be asked for again, oldest out first."""
-        for entries in (changes.submitted, changes.changed):
+        for entries in (changes.submitted, changes.stepped, changes.changed):
             for task in entries:
                 self._tasks.pop(task.id, None)
                 if task.state <= LAST_OPEN:
@@ -220,13 +215,27 @@ class IndexTables:
         _trim(self._tasks, MAX_CACHED_TASKS)
         _trim(self._gates, MAX_CACHED_GATES)
 
-    def _end_attempts(self, ends: Sequence[AttemptEntry]) -> None:
+    def _start_attempts(self, starts: Sequence[AttemptEntry]) -> None:
+        """What has not ended in the same batch leaves its end to the columns' defaults."""
         self._put(
-            "UPDATE attempt SET ended_position = v.column2, ended_at = v.column3,"
-            " outcome = v.column4 FROM (",
-            ATTEMPT.kinds("position", "ended_position", "ended_at", "outcome"),
-            [(end.position, end.ended_position, end.ended_at, end.outcome) for end in ends],
-            ") AS v WHERE attempt.position = v.column1",
+            f"INSERT INTO attempt ({', '.join(_STARTS.names)}) SELECT * FROM (",
+            _STARTS.kinds,
+            [_STARTS.values(start) for start in starts if start.ended_position is None],
+            ") AS v WHERE column1 IS NOT NULL",
+        )
+        ended = [start for start in starts if start.ended_position is not None]
+        self._insert(ATTEMPT, _rows(ended))
+
+    def _update(self, table: Table, part: _Part, entries: Sequence[msgspec.Struct]) -> None:
+        if not entries:
+            return
+        key, *columns = part.names
+        sets = (f"{column} = v.column{place}" for place, column in enumerate(columns, start=2))
+        self._put(
+            f"UPDATE {table.name} SET {', '.join(sets)} FROM (",
+            part.kinds,
+            [part.values(entry) for entry in entries],
+            f") AS v WHERE {table.name}.{key} = v.column1",
         )
 
     def _add_due(self, changes: Changes) -> None:
@@ -239,6 +248,8 @@ class IndexTables:
         """Counts by sums; what is due next from the task rows, one search for each lane."""
         rows = [(*place, count, None, None) for place, count in changes.lanes.items()]
         self._insert(LANE, rows, "add")
+        if not rows:
+            return
         places = list(changes.lanes)
         self._delete(LANE, places, "waiting = 0 AND ")
         update = f"UPDATE lane SET (next_due_at, next_number) = {_LANE_NEXT} WHERE"
@@ -258,14 +269,14 @@ class IndexTables:
         self, table: Table, rows: Values, conflict: Literal["", "ignore", "replace", "add"] = ""
     ) -> None:
         """One INSERT of all rows; the first value of a row is never None."""
-        self._put(
-            f"INSERT INTO {table.name} ({table.names}) SELECT * FROM (",
-            table.kinds(),
-            rows,
-            f") AS v WHERE column1 IS NOT NULL{_on_conflict(table, conflict)}",
-        )
+        if rows:  # most tables have none in most batches
+            after = f") AS v WHERE column1 IS NOT NULL{_on_conflict(table, conflict)}"
+            before = f"INSERT INTO {table.name} ({table.names}) SELECT * FROM ("
+            self._put(before, table.kinds(), rows, after)
 
     def _delete(self, table: Table, keys: Values, where: str = "") -> None:
+        if not keys:
+            return
         before = f"DELETE FROM {table.name} WHERE {where}({', '.join(table.key)}) IN ("
         self._put(before, table.kinds(*table.key), keys, ")")
 

@@ -254,9 +254,10 @@ class Recorded(Struct, frozen=True):
 
 
 class WaitingTask(Struct, frozen=True):
-    """One row of a page with the whole of its stream, oldest first."""
+    """One task of a page with the whole of its stream, oldest first. `number` as in its row."""
 
-    row: TaskRow
+    task: TaskId
+    number: Position
     events: tuple[AnyEvent, ...]
 
 

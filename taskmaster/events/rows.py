@@ -229,6 +229,8 @@ class Rows(Struct):
 class Changes(Struct):
     """What a batch leaves behind: new rows, changed rows, and sums to add.
 
+    `stepped` are tasks of which an attempt started or ended and nothing else has changed.
+
     Apply in the order of the fields: `cleared` before `outcomes`, these before `forgotten`;
     `keys` before `key_ends`, which apply only where the key still belongs to the task. `lanes`
     names every lane in which something moved, though its sum be 0: its next due time is that of
@@ -238,6 +240,7 @@ class Changes(Struct):
     """
 
     submitted: list[TaskEntry] = field(default_factory=list[TaskEntry])
+    stepped: list[TaskEntry] = field(default_factory=list[TaskEntry])
     changed: list[TaskEntry] = field(default_factory=list[TaskEntry])
     altered: list[TaskEntry] = field(default_factory=list[TaskEntry])
     labels: list[LabelEntry] = field(default_factory=list[LabelEntry])

@@ -263,12 +263,10 @@ class SQLiteStore(LogRecorder):
         known: Mapping[TaskId, TaskEntry] | None = None,
     ) -> Changes:
         """Insert the facts and fold them into the index. `known` are the tasks read before."""
-        epoch = self.epoch
         rows = [
-            (fact.position, fact.stream, fact.version, *CODEC.encode(fact.event), SHARD, epoch)
-            for fact in facts
+            (fact.position, fact.stream, fact.version, *CODEC.encode(fact.event)) for fact in facts
         ]
-        into = "INSERT INTO stored_events SELECT * FROM ("
+        into = f"INSERT INTO stored_events SELECT *, {SHARD}, {self.epoch} FROM ("
         self._database.put(into, EVENT_KINDS, rows, ") AS v WHERE column1 IS NOT NULL")
         changes = fold(self._tables.rows(facts, known), facts)
         self._tables.write(changes)

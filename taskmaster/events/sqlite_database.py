@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import cache, lru_cache
+from itertools import chain
 from typing import Any, TypeVar
 
 import msgspec
@@ -179,14 +180,15 @@ def _around(
 ) -> Iterable[tuple[str, list[object]]]:
     """Statements around `VALUES (...), ...`; more than one only beyond the bound of variables.
 
-    Rows of NULL, which must match nothing, fill it up to a power of two, so that a few prepared
-    statements serve batches of every size: preparing one costs as much as running it.
+    Rows of NULL, which must match nothing, fill it up to a power of two or three quarters of one,
+    so that a few prepared statements serve batches of every size: preparing one costs as much as
+    running it, and a row of NULL nearly as much as another (2.8 us of 3.7 at ten columns).
     """
     most = MAX_VARIABLES // width
     for start in range(0, len(rows), most):
         chunk = rows[start : start + most]
-        count = min(most, _power_of_two(len(chunk)))
-        flat = [value for row in chunk for value in row]
+        count = min(most, _padded(len(chunk)))
+        flat = list(chain.from_iterable(chunk))
         flat += [None] * (count * width - len(flat))
         yield _around_values(before, count, width, after), flat
 
@@ -197,6 +199,7 @@ def _around_values(before: str, count: int, width: int, after: str) -> str:
     return f"{before} VALUES {values}{after}"
 
 
-def _power_of_two(count: int) -> int:
-    """The first that is not below `count`."""
-    return 1 << (count - 1).bit_length()
+def _padded(count: int) -> int:
+    """The first power of two, or three quarters of one, that is not below `count`."""
+    power = 1 << (count - 1).bit_length()
+    return power * 3 // 4 if count * 4 <= power * 3 else power

@@ -11,10 +11,8 @@ APPLICATION_ID = 0x544D4C31
 SCHEMA_VERSION = 1
 """Of the log's tables; a file with a higher one is refused."""
 EVENTS_TABLE = "stored_events"
-EVENT_KINDS: tuple[Kind, ...] = (
-    *("bigint", "text", "bigint", "text", "bytea"),
-    *("bigint", "bigint"),
-)
+EVENT_KINDS: tuple[Kind, ...] = ("bigint", "text", "bigint", "text", "bytea")
+"""Of the columns that differ from event to event."""
 
 LOG_TABLES = (
     # AUTOINCREMENT: a position is never used again, even after the last row was taken away.

@@ -305,7 +305,7 @@ class EventLogSuite:
 
         page = self._page(log, now=wall(60))
 
-        assert [one.row.task for one in page.tasks] == [
+        assert [one.task for one in page.tasks] == [
             "due-3-priority-9",
             "due-1",
             "due-2",
@@ -352,7 +352,7 @@ class EventLogSuite:
 
             mine = [(p, due, n) for n, (p, due, gate) in enumerate(tasks) if gate < 3]
             ready = sorted((due - p * aging, n) for p, due, n in mine if due <= now)
-            assert [one.row.task for one in page.tasks] == [f"{n}" for _, n in ready[:limit]]
+            assert [one.task for one in page.tasks] == [f"{n}" for _, n in ready[:limit]]
             assert page.complete == (len(ready) <= limit)
             assert page.next_due_at == min((wall(d) for _, d, _ in mine if d > now), default=None)
 
@@ -372,7 +372,7 @@ class EventLogSuite:
 
         page = self._page(log, limit=6)
 
-        assert [one.row.task for one in page.tasks] == [
+        assert [one.task for one in page.tasks] == [
             *("a-urgent", "big-8", "keyless"),
             *("a-late", "big-7"),
         ]
@@ -386,8 +386,8 @@ class EventLogSuite:
         first = self._page(log, limit=400)
         second = self._page(log, limit=400, after="399")
 
-        assert [one.row.task for one in first.tasks] == [f"{n:03}" for n in range(400)]
-        assert [one.row.task for one in second.tasks] == [
+        assert [one.task for one in first.tasks] == [f"{n:03}" for n in range(400)]
+        assert [one.task for one in second.tasks] == [
             *(f"{n:03}" for n in range(400, 450)),
             "keyless",
             *(f"{n:03}" for n in range(349)),
@@ -410,9 +410,9 @@ class EventLogSuite:
         log.writer.commit([of_task("old", 1, TaskExpired(at=wall(2), gate=GATE))])
         after = self._page(log, now=wall(2))
 
-        assert (before.tasks[0].row.task, before.expired) == ("000", (TaskId("old"),))
+        assert (before.tasks[0].task, before.expired) == ("000", (TaskId("old"),))
         assert "!" in before.cut
-        assert after.tasks[0].row.task == "behind"
+        assert after.tasks[0].task == "behind"
 
     def test_a_lane_whose_tasks_are_held_or_expired_takes_no_place(self, log: Log) -> None:
         log.writer.commit(
@@ -426,7 +426,7 @@ class EventLogSuite:
 
         page = self._page(log, now=wall(2))
 
-        assert [one.row.task for one in page.tasks] == ["0", "1", "2"]
+        assert [one.task for one in page.tasks] == ["0", "1", "2"]
         assert page.expired == (TaskId("old"),)
         assert page.complete
 
@@ -436,7 +436,7 @@ class EventLogSuite:
 
         page = self._page(log, max_bytes=100_000)
 
-        assert [one.row.task for one in page.tasks] == ["0", "1"]
+        assert [one.task for one in page.tasks] == ["0", "1"]
         assert page.cut == ("0", "1")
 
     def test_a_page_can_look_ahead(self, log: Log) -> None:
@@ -450,7 +450,7 @@ class EventLogSuite:
 
         page = self._page(log, now=wall(1), ahead_ns=SECOND)
 
-        assert [one.row.task for one in page.tasks] == ["now", "soon"]
+        assert [one.task for one in page.tasks] == ["now", "soon"]
         assert page.next_due_at == wall(3)
 
     def test_a_page_is_bounded_by_count_and_by_bytes(self, log: Log) -> None:
@@ -473,9 +473,6 @@ class EventLogSuite:
         page = self._page(log, now=wall(1))
 
         assert page.tasks[0].events == (submitted(), started(), retry)
-        assert page.tasks[0].row.version == 3
-        assert page.tasks[0].row.attempts == 1
-        assert page.tasks[0].row.due_at == wall(1)
 
     def test_expired_tasks_are_told_apart(self, log: Log) -> None:
         log.writer.commit(
@@ -489,7 +486,7 @@ class EventLogSuite:
 
         page = self._page(log, now=wall(6))
 
-        assert [one.row.task for one in page.tasks] == ["coming", "never"]
+        assert [one.task for one in page.tasks] == ["coming", "never"]
         assert page.expired == (TaskId("passed"), TaskId("not-due-and-passed"))
         assert page.next_expiry_at == wall(7)
         assert page.complete
@@ -507,7 +504,7 @@ class EventLogSuite:
         log.writer.commit([of_task("a", 1, later)])
 
         page = self._page(log, now=wall(6))
-        assert [one.row.task for one in page.tasks] == ["a"]
+        assert [one.task for one in page.tasks] == ["a"]
         assert page.expired == ()
         assert page.next_expiry_at == wall(10)
 
@@ -517,7 +514,7 @@ class EventLogSuite:
 
         page = self._page(log, now=wall(9), limit=4)
 
-        assert [one.row.task for one in page.tasks] == ["new-0", "new-1", "new-2", "new-3"]
+        assert [one.task for one in page.tasks] == ["new-0", "new-1", "new-2", "new-3"]
         assert not page.complete
         assert len(page.expired) == 10
 
@@ -1031,7 +1028,7 @@ class EventLogSuite:
     def _ready(self, log: Log) -> list[str]:
         page = self._page(log, now=wall(3600))
         assert _due(log, wall(3600)).eligible == len(page.tasks)
-        return [one.row.task for one in page.tasks]
+        return [one.task for one in page.tasks]
 
 
 def _due(log: Log, now: Wall) -> Due:

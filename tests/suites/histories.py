@@ -226,7 +226,7 @@ def _compare(naive: NaiveLog, reader: Any) -> None:
         of_lane = [[task.task_id for task in alive if task.fair_key == key] for key in lanes]
         page = reader.page(gate, wall(now), limit=7, aging_ns=MINUTE, max_bytes=10**6)
         turns = zip_longest(*(lane[:each] for lane in of_lane))
-        assert [one.row.task for one in page.tasks] == [t for turn in turns for t in turn if t]
+        assert [one.task for one in page.tasks] == [t for turn in turns for t in turn if t]
         cut = [key for key, lane in zip(lanes, of_lane, strict=True) if len(lane) > each]
         assert page.cut == tuple(sorted(cut))
         assert page.complete == (not cut)
