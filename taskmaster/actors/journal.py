@@ -2,8 +2,9 @@
 
 Rules of residence: decides the order within a batch and what the store's trouble means, nothing
 else. Replies are handed out in log order, a few a turn, so that a big commit does not hold the
-loop. The store being away is back-pressure: submissions are refused, the rest is kept and tried
-again. An append of unknown outcome ends the process: replay decides.
+loop; the next commit begins when all have been. The store being away is back-pressure: submissions
+are refused, the rest is kept and tried again. An append of unknown outcome ends the process: replay
+decides.
 """
 
 import asyncio
@@ -32,6 +33,10 @@ BATCH_PER_LANE = 512
 REPLIES_A_TURN = 64
 MAX_WAITING = 100_000
 """Appends that may wait for a commit; submissions beyond it are refused."""
+BUSY_APPENDS = 8
+REST_NS = 3 * MILLISECOND
+"""After a commit of `BUSY_APPENDS` more will come soon: the next one waits for as long as that one
+took, and no longer than this. A commit of one task takes 0.8 ms of CPU, one of 69 takes 3.5."""
 RETRY_MIN_NS = 50 * MILLISECOND
 RETRY_MAX_NS = 2 * SECOND
 
@@ -165,6 +170,7 @@ class JournalActor(LoopActor):
         self._is_handing_out = False
         self._is_committing = False
         self._is_told = False
+        self._rest_ns = 0
         self._retry_ns = RETRY_MIN_NS
         self._retry_timer: asyncio.TimerHandle | None = None
         self.commits = 0
@@ -191,7 +197,7 @@ class JournalActor(LoopActor):
 
     def gather(self, entry: Entry) -> None:
         """Have an append committed, with all that is gathered in this turn of the loop."""
-        if not self._is_told and not self._is_committing:
+        if not (self._is_told or self._is_committing or self._is_handing_out):
             self._is_told = True
             tell(self.actor_ref, _Gathered())
         if entry.lane == "submission":
@@ -224,11 +230,10 @@ class JournalActor(LoopActor):
                 self.appends += len(batch)
                 for entry, answer in zip(batch, result, strict=True):
                     self._replies.append((entry.reply, answer))
-                if not self._is_handing_out:
-                    self._hand_out()
+                self._rest_ns = min(took_ns, REST_NS) if len(batch) >= BUSY_APPENDS else 0
+                self._hand_out()
                 self._came_back()
-                self._commit_next()
-                self._tell_of(batch, result, took_ns)  # last: the next commit is on its way
+                self._tell_of(batch, result, took_ns)
             case NotStored(error=error):
                 self._went_away(batch, error)
             case Unknown(error=error):
@@ -251,9 +256,14 @@ class JournalActor(LoopActor):
             reply, answer = self._replies.popleft()
             reply(answer)
         self._is_handing_out = bool(self._replies)
+        loop = asyncio.get_running_loop()
         if self._is_handing_out:
             # mail that one tells oneself now would be served in this very turn
-            asyncio.get_running_loop().call_soon(tell, self.actor_ref, _HandOut())
+            loop.call_soon(tell, self.actor_ref, _HandOut())
+        else:
+            # what gates and tasks do about it goes along in the next commit
+            self._is_told = True
+            loop.call_later(self._rest_ns / SECOND, tell, self.actor_ref, _Gathered())
 
     def _came_back(self) -> None:
         self._retry_ns = RETRY_MIN_NS

@@ -12,6 +12,7 @@ from taskmaster.actors.journal import (
     BATCH_PER_LANE,
     MAX_WAITING,
     REPLIES_A_TURN,
+    REST_NS,
     Commit,
     Entry,
     JournalActor,
@@ -246,6 +247,41 @@ def test_what_comes_during_a_commit_makes_up_the_next() -> None:
 
     assert desk.store.batches == [["first"], ["second", "third"]]
     assert desk.store.at == [0, 10 * MILLISECOND]
+
+
+def test_what_its_replies_bring_along_is_in_the_next_commit() -> None:
+    async def main() -> Desk:
+        desk = Desk(Store())
+
+        def follow(_result: Told) -> None:
+            asyncio.get_running_loop().call_soon(desk.put, "follows")
+
+        for _ in range(REPLIES_A_TURN + 1):
+            desk.journal.gather(Entry(append_of("a"), "outcome", follow))
+        await asyncio.sleep(0.005)
+        desk.put("during")
+        await asyncio.sleep(1)
+        return desk
+
+    desk = run_simulated(main())
+
+    assert desk.store.batches[1:] == [["during", *["follows"] * (REPLIES_A_TURN + 1)]]
+    assert desk.store.at == [0, 10 * MILLISECOND + REST_NS]
+
+
+def test_one_caller_after_another_waits_for_nothing_but_the_commit() -> None:
+    async def main() -> Desk:
+        desk = Desk(Store())
+
+        def follow(_result: Told) -> None:
+            if len(desk.store.batches) < 3:
+                desk.journal.gather(Entry(append_of("next"), "submission", follow))
+
+        desk.journal.gather(Entry(append_of("first"), "submission", follow))
+        await asyncio.sleep(1)
+        return desk
+
+    assert run_simulated(main()).store.at == [n * 10 * MILLISECOND for n in range(3)]
 
 
 def test_nobody_is_told_before_the_commit() -> None:
