@@ -1,7 +1,6 @@
-"""A node on this machine: the embedded store, its threads, the real clock.
+"""A node on this machine: its store, its threads, the real clock.
 
-Rules of residence: opens and closes what a node stands on, in the right order; no decision. What
-another store needs instead is another file like this one.
+Rules of residence: opens and closes what a node stands on, in the right order; no decision.
 """
 
 import os
@@ -21,11 +20,11 @@ from taskmaster.actors.system import (
     monotonic_ns,
     wall_ns,
 )
-from taskmaster.actors.threads import ThreadCommitter, ThreadReader
+from taskmaster.actors.threads import PatientReader, ThreadCommitter, ThreadReader
 from taskmaster.delivery.headers import Signer
 from taskmaster.delivery.sender import Sender
 from taskmaster.events.log import Committer
-from taskmaster.events.sqlite import SQLiteStore
+from taskmaster.events.store import open_store
 from taskmaster.events.types import GateName, NodeId
 
 
@@ -38,11 +37,11 @@ class Progress(Protocol):
 
 
 class LocalNode:
-    """A node on a SQLite file that this process alone writes."""
+    """A node on a log that this process alone writes: a SQLite file, or one shard of PostgreSQL."""
 
     def __init__(  # noqa: PLR0913  # what a node is told at its start
         self,
-        path: Path | str,
+        store: Path | str,
         *,
         sender: Sender,
         software: str,
@@ -60,10 +59,10 @@ class LocalNode:
         It takes milliseconds, unless the index must be built anew, which `progress` is told of.
 
         Raises:
-            ForeignFileError: the file is no log of ours, or of a newer version.
+            ForeignFileError: the store is no log of ours, or of a newer version.
             StoreUnavailableError: another process has it, or it cannot be written.
         """
-        self.store = SQLiteStore.open(path, progress=progress)
+        self.store = open_store(str(store), progress)
         reader = self.store.reader()
         boot = boot_id()
         before = reader.newest_start()
@@ -79,12 +78,12 @@ class LocalNode:
             switch = CrashSwitch(crash_at)
             committer = CrashingCommitter(committer, switch)
             sender = CrashingSender(sender, switch)
+        self._reader = ThreadReader(reader)
+        patient = PatientReader(self._reader)
         if poison:
             poisons = PoisonSwitch(poison)
             sender = PoisonedSender(sender, poisons)
-            self._reader: ThreadReader = PoisonedReader(reader, poisons)
-        else:
-            self._reader = ThreadReader(reader)
+            patient = PoisonedReader(self._reader, poisons)
         self._close_reader = reader.close
         self._sender = sender
         self.node = Node(
@@ -99,7 +98,8 @@ class LocalNode:
                 in_flight=in_flight,
             ),
             committer=committer,
-            reader=self._reader,
+            reader=patient,
+            questions=self._reader,
             clock=SystemClock(anchor_ns, newest_at),
             rng=SystemRng(),
             ids=SystemIds(),

@@ -77,6 +77,7 @@ class Node:
         *,
         committer: Committer,
         reader: Reader,
+        questions: Reader | None = None,
         clock: Clock,
         rng: Rng,
         ids: Ids,
@@ -102,6 +103,8 @@ class Node:
             slots=self.slots,
             signers=signers,
         )
+        self.reader = reader if questions is None else questions
+        """For questions from outside: it says at once when the store is away."""
         self._committer = committer
         self._fatal = fatal
         self._incident = incident

@@ -11,11 +11,10 @@ nothing is wrapped. `TASKMASTER_POISON=<what>:<which>,...`, where `<what>` is
 """
 
 import os
-from typing import Any
 from urllib.parse import urlsplit
 
 from taskmaster.actors.crash_switch import EXIT_CODE
-from taskmaster.actors.threads import ThreadReader
+from taskmaster.actors.threads import PatientReader, ThreadReader
 from taskmaster.delivery.sender import Outbound, Sender
 from taskmaster.errors import InvalidFieldError
 from taskmaster.events.log import GateSnapshot
@@ -102,12 +101,12 @@ class PoisonedSender:
         await self._sender.close()
 
 
-class PoisonedReader(ThreadReader):
+class PoisonedReader(PatientReader):
     """A reader that cannot read some gates."""
 
-    def __init__(self, store: Any, switch: PoisonSwitch) -> None:
-        """As `ThreadReader`."""
-        super().__init__(store)
+    def __init__(self, reader: ThreadReader, switch: PoisonSwitch) -> None:
+        """As `PatientReader`."""
+        super().__init__(reader)
         self._switch = switch
 
     async def gate_snapshot(self, gate: GateName) -> GateSnapshot:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import Any, Protocol, TypeVar
 
+from taskmaster.errors import OwnershipLostError, StoreUnavailableError
 from taskmaster.events.log import (
     Ahead,
     Append,
@@ -26,6 +27,7 @@ from taskmaster.events.log import (
     SeriesRow,
     TaskFilter,
     TaskRow,
+    Unknown,
 )
 from taskmaster.events.types import (
     BulkId,
@@ -39,6 +41,10 @@ from taskmaster.events.types import (
 )
 
 T = TypeVar("T")
+
+PATIENCE_S = 0.25
+PATIENCE_TRIES = 14_400
+"""An hour; then what asks crashes, and its supervisor decides."""
 
 
 class StoreThread:
@@ -108,7 +114,10 @@ class ThreadCommitter:
 
     async def commit(self, batch: Sequence[Append]) -> BatchResult:
         """As `Committer.commit`."""
-        return await self._thread.ask(lambda: self._store.commit(batch))
+        try:
+            return await self._thread.ask(lambda: self._store.commit(batch))
+        except OwnershipLostError as error:
+            return Unknown(error.message)  # another has the log now: nothing in memory holds
 
     def stop(self) -> None:
         """End the thread."""
@@ -127,6 +136,9 @@ class ThreadReader:
         """End the thread."""
         self._thread.stop()
 
+    async def _ask(self, ask: Callable[[], T]) -> T:
+        return await self._thread.ask(ask)
+
     async def page(
         self,
         gate: GateName,
@@ -139,7 +151,7 @@ class ThreadReader:
         after: str = "",
     ) -> Page:
         """As `Reader.page`."""
-        return await self._thread.ask(
+        return await self._ask(
             lambda: self._store.page(
                 gate,
                 now,
@@ -153,90 +165,105 @@ class ThreadReader:
 
     async def task_events(self, task: TaskId) -> tuple[Recorded, ...]:
         """As `Reader.task_events`."""
-        return await self._thread.ask(lambda: self._store.task_events(task))
+        return await self._ask(lambda: self._store.task_events(task))
 
     async def stream(
         self, stream: Stream, *, after: Version = Version(0), limit: int = 1_000
     ) -> tuple[Recorded, ...]:
         """As `Reader.stream`."""
-        return await self._thread.ask(lambda: self._store.stream(stream, after=after, limit=limit))
+        return await self._ask(lambda: self._store.stream(stream, after=after, limit=limit))
 
     async def events(
         self, *, after: Position, limit: int = 1_000, streams_like: str = ""
     ) -> tuple[Recorded, ...]:
         """As `Reader.events`."""
-        return await self._thread.ask(
+        return await self._ask(
             lambda: self._store.events(after=after, limit=limit, streams_like=streams_like)
         )
 
     async def gate_snapshot(self, gate: GateName) -> GateSnapshot:
         """As `Reader.gate_snapshot`."""
-        return await self._thread.ask(lambda: self._store.gate_snapshot(gate))
+        return await self._ask(lambda: self._store.gate_snapshot(gate))
 
     async def gate_rows(self, names: Sequence[GateName] = ()) -> tuple[GateRow, ...]:
         """As `Reader.gate_rows`."""
-        return await self._thread.ask(lambda: self._store.gate_rows(names))
+        return await self._ask(lambda: self._store.gate_rows(names))
 
     async def gate_page(
         self, match: GateFilter, *, after: str = "", limit: int = 100
     ) -> tuple[GateRow, ...]:
         """As `Reader.gate_page`."""
-        return await self._thread.ask(
-            lambda: self._store.gate_page(match, after=after, limit=limit)
-        )
+        return await self._ask(lambda: self._store.gate_page(match, after=after, limit=limit))
 
     async def busiest_gates(self, *, limit: int) -> BusiestGates:
         """As `Reader.busiest_gates`."""
-        return await self._thread.ask(lambda: self._store.busiest_gates(limit=limit))
+        return await self._ask(lambda: self._store.busiest_gates(limit=limit))
 
     async def series_row(self, name: SeriesName) -> SeriesRow | None:
         """As `Reader.series_row`."""
-        return await self._thread.ask(lambda: self._store.series_row(name))
+        return await self._ask(lambda: self._store.series_row(name))
 
     async def series_rows(self, *, after: str = "", limit: int = 100) -> tuple[SeriesRow, ...]:
         """As `Reader.series_rows`."""
-        return await self._thread.ask(lambda: self._store.series_rows(after=after, limit=limit))
+        return await self._ask(lambda: self._store.series_rows(after=after, limit=limit))
 
     async def bulk_row(self, bulk: BulkId) -> BulkRow | None:
         """As `Reader.bulk_row`."""
-        return await self._thread.ask(lambda: self._store.bulk_row(bulk))
+        return await self._ask(lambda: self._store.bulk_row(bulk))
 
     async def bulk_rows(
         self, *, before: Position | None = None, limit: int = 100, running: bool = False
     ) -> tuple[BulkRow, ...]:
         """As `Reader.bulk_rows`."""
-        return await self._thread.ask(
+        return await self._ask(
             lambda: self._store.bulk_rows(before=before, limit=limit, running=running)
         )
 
     async def task_row(self, task: TaskId) -> TaskRow | None:
         """As `Reader.task_row`."""
-        return await self._thread.ask(lambda: self._store.task_row(task))
+        return await self._ask(lambda: self._store.task_row(task))
 
     async def task_rows(
         self, match: TaskFilter, *, before: Position | None = None, limit: int = 100
     ) -> tuple[TaskRow, ...]:
         """As `Reader.task_rows`."""
-        return await self._thread.ask(
-            lambda: self._store.task_rows(match, before=before, limit=limit)
-        )
+        return await self._ask(lambda: self._store.task_rows(match, before=before, limit=limit))
 
     async def open_attempts(self, *, limit: int = 500) -> tuple[OpenAttempt, ...]:
         """As `Reader.open_attempts`."""
-        return await self._thread.ask(lambda: self._store.open_attempts(limit=limit))
+        return await self._ask(lambda: self._store.open_attempts(limit=limit))
 
     async def next_dues(self) -> dict[GateName, Wall]:
         """As `Reader.next_dues`."""
-        return await self._thread.ask(self._store.next_dues)
+        return await self._ask(self._store.next_dues)
 
     async def due(self, gates: Sequence[GateName], now: Wall) -> dict[GateName, Due]:
         """As `Reader.due`."""
-        return await self._thread.ask(lambda: self._store.due(gates, now))
+        return await self._ask(lambda: self._store.due(gates, now))
 
     async def ahead(self, gate: GateName, now: Wall, *, minutes: int) -> Ahead:
         """As `Reader.ahead`."""
-        return await self._thread.ask(lambda: self._store.ahead(gate, now, minutes=minutes))
+        return await self._ask(lambda: self._store.ahead(gate, now, minutes=minutes))
 
     async def position(self) -> Position:
         """As `Reader.position`."""
-        return await self._thread.ask(self._store.position)
+        return await self._ask(self._store.position)
+
+
+class PatientReader(ThreadReader):
+    """The same reader for actors: a store that is away is waited for, not a crash.
+
+    Whoever is asked from outside uses the other one, and hears at once that it is away.
+    """
+
+    def __init__(self, reader: ThreadReader) -> None:
+        """Share the thread of `reader`."""
+        self._thread, self._store = reader._thread, reader._store
+
+    async def _ask(self, ask: Callable[[], T]) -> T:
+        for _ in range(PATIENCE_TRIES):
+            try:
+                return await self._thread.ask(ask)
+            except StoreUnavailableError:
+                await asyncio.sleep(PATIENCE_S)
+        return await self._thread.ask(ask)

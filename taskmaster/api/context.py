@@ -77,7 +77,7 @@ class Api:
     @property
     def reader(self) -> Reader:
         """Committed state."""
-        return self.node.ports.reader
+        return self.node.reader
 
     def now(self) -> Wall:
         """Shard time."""

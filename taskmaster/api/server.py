@@ -35,6 +35,7 @@ from taskmaster.delivery.httpx_sender import HttpxSender
 from taskmaster.delivery.reqwest_sender import ReqwestSender
 from taskmaster.delivery.sender import Sender
 from taskmaster.errors import StoreUnavailableError
+from taskmaster.events.store import shown_store
 from taskmaster.events.types import SECOND, GateName
 from taskmaster.settings import Settings
 from taskmaster.supervision.watchdog import Hang, Watchdog
@@ -111,7 +112,7 @@ async def _serve(settings: Settings, ring: KeyRing, listener: socket.socket) -> 
         os._exit(EXIT_STORE_UNKNOWN)
 
     local = LocalNode(
-        Path(settings.store),
+        settings.store,
         sender=make_sender(settings.delivery.sender, egress),
         software=__version__,
         fatal=fatal,
@@ -130,7 +131,7 @@ async def _serve(settings: Settings, ring: KeyRing, listener: socket.socket) -> 
             local.node,
             egress=egress,
             keys=ring,
-            store=settings.store,
+            store=shown_store(settings.store),
             software=__version__,
             names=settings.http.names,
         ),

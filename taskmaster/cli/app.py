@@ -18,6 +18,7 @@ GROUPS = {
     "actor": "One place of the supervision tree: look at it, restart, quarantine, release.",
     "key": "API keys of a server beyond loopback.",
     "config": "Settings of a server.",
+    "store": "The log itself: its schema, and whether its index is right.",
     "completion": "Completion of commands, flags and names of gates in a shell.",
 }
 COMMANDS = {

@@ -65,7 +65,10 @@ def _pinned() -> dict[str, str]:
     else:
         lines = [line for line in metadata.requires("taskmaster") or () if ";" not in line]
     pairs = (line.partition("==") for line in lines)
-    return {name.strip(): version.strip() for name, sign, version in pairs if sign}
+    # an extra, as in psycopg[binary], is no part of the name
+    return {
+        name.partition("[")[0].strip(): version.strip() for name, sign, version in pairs if sign
+    }
 
 
 def settings(flags: Mapping[str, object], config: Path | None) -> tuple[Settings, Finding]:

@@ -1,4 +1,4 @@
-"""Checks of `doctor` on the log's file.
+"""Checks of `doctor` on the log's file; those of PostgreSQL are `checks_postgres.py`'s.
 
 Rules of residence: reads only; a server that has the file open is not disturbed.
 """
@@ -18,8 +18,12 @@ NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p",
 
 def store(name: str) -> list[Finding]:
     """The file, who may use it, and the disk below it."""
-    if "://" in name:
-        return [warn("store", f"{name.partition('://')[0]} is not looked at", "see its own tools")]
+    from taskmaster.events.store import is_postgres
+
+    if is_postgres(name):
+        from taskmaster.cli.checks_postgres import postgres
+
+        return postgres(name)
     path = Path(name).absolute()
     return [_file(path), _folder(path.parent), _disk(path.parent)]
 

@@ -30,7 +30,7 @@ def doctor(
     Exit 7 when a check failed; a warning alone is 0.
 
     Args:
-        store: The log's file that a server would use.
+        store: The log that a server would use: a file, or postgresql://...
         host: Where a server would listen.
         port: On which port.
         config: A file of settings.

@@ -33,7 +33,7 @@ MEANINGS = {
     CONFLICT: "conflict: a version, a reused key, a state that does not allow it",
     REFUSED: "refused: no API key, or one that may not do this",
     UNREACHABLE: "the server cannot be reached",
-    CHECK_FAILED: "a check found something: `doctor`, `config check`",
+    CHECK_FAILED: "a check found something: `doctor`, `config check`, `store check`",
     WAIT_TIMED_OUT: "what was waited for did not happen in time",
     INTERRUPTED: "interrupted",
 }

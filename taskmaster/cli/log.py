@@ -18,7 +18,7 @@ from taskmaster.cli.view import VIEW, View
 
 if TYPE_CHECKING:
     from taskmaster.client import Client, Entry
-    from taskmaster.events.sqlite_read import SQLiteReader
+    from taskmaster.events.reader import LogReader
 
 app = tree.group("log")
 WHICH = Group("Which events", sort_key=1)
@@ -165,13 +165,13 @@ def _streamed(view: View, after: int | None, stream: str) -> Iterator[Json]:
             yield _object(entry)
 
 
-def _open(store: str) -> "SQLiteReader":
-    from taskmaster.events.sqlite_read import SQLiteReader
+def _open(store: str) -> "LogReader":
+    from taskmaster.events.store import open_reader
 
-    return SQLiteReader.open(store)
+    return open_reader(store)
 
 
-def _read(reader: "SQLiteReader", after: int, stream: str) -> list[Json]:
+def _read(reader: "LogReader", after: int, stream: str) -> list[Json]:
     from taskmaster.api.history import shown_event
     from taskmaster.events.types import Position
 

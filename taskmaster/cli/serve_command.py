@@ -25,7 +25,7 @@ def serve(
     there are API keys (`taskmaster key create`).
 
     Args:
-        store: The log's file (taskmaster.db); made if there is none.
+        store: The log: a file (taskmaster.db), or postgresql://...; made if there is none.
         host: Where to listen (127.0.0.1).
         port: On which port (8123); 0 is any that is free.
         config: A file of settings instead of ./taskmaster.toml or /etc/taskmaster/taskmaster.toml.

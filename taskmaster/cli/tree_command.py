@@ -18,7 +18,7 @@ from taskmaster.cli.watch import ONCE, Watch, look
 if TYPE_CHECKING:
     from taskmaster.client import Unit
     from taskmaster.events.log import Recorded
-    from taskmaster.events.sqlite_read import SQLiteReader
+    from taskmaster.events.reader import LogReader
     from taskmaster.views.incidents import Run, Summary
 
 WHICH = Group("Which places", sort_key=1)
@@ -116,12 +116,12 @@ def _indented(path: str, paths: set[str]) -> str:
 
 def _of_file(store: str, path: str, at: str | None) -> Shown:
     from taskmaster.cli.values import past_ns
-    from taskmaster.events.sqlite_read import SQLiteReader
+    from taskmaster.events.store import open_reader
     from taskmaster.events.types import Wall
     from taskmaster.views.incidents import summaries
 
     until = None if at is None else Wall(past_ns(at, flag="--at"))
-    reader = SQLiteReader.open(store)
+    reader = open_reader(store)
     try:
         runs, places = summaries(_records(reader), until)
     finally:
@@ -146,7 +146,7 @@ def _out(found: "Run | Summary") -> dict[str, object]:
     }
 
 
-def _records(reader: "SQLiteReader") -> "Iterator[Recorded]":
+def _records(reader: "LogReader") -> "Iterator[Recorded]":
     from taskmaster.events.types import Position
 
     for streams in ("node-", "gate-"):

@@ -22,7 +22,7 @@ import psycopg
 from eventsourcing.persistence import StoredEvent
 from psycopg.rows import tuple_row
 
-from taskmaster.errors import OwnershipLostError
+from taskmaster.errors import OwnershipLostError, StoreUnavailableError
 from taskmaster.events.batch import Stored, Verdict, judge, lines_of
 from taskmaster.events.codec import CODEC, from_stored_event
 from taskmaster.events.index import fold
@@ -93,7 +93,7 @@ class PostgresStore(LogRecorder):
         self._days_until = 0
         self._today = 0
         connection = datastore.connection()
-        connection.execute(_IN_USE, [shard])
+        _refuse_if_in_use(connection, datastore.address, shard)
         self.epoch: Epoch = _take_ownership(connection, shard)
         self._database = PostgresDatabase(connection, shard, datastore.address)
         self._tables = IndexTables(self._database)
@@ -359,6 +359,18 @@ class PostgresStore(LogRecorder):
         self, curs: Any, stored_events: Sequence[StoredEvent], **_: Any
     ) -> Sequence[int]:
         return self._inserted
+
+
+def _refuse_if_in_use(connection: Connection, address: Address, shard: int) -> None:
+    """Take the lock of the shard. One that is killed lets go of it at once."""
+    try:
+        connection.execute(_IN_USE, [shard])
+    except psycopg.errors.LockNotAvailable:
+        row = connection.execute("SELECT owner FROM shard WHERE shard = %s", [shard]).fetchone()
+        raise StoreUnavailableError(
+            f"{address.shown} is in use by process {row[0] if row else 'unknown'}",
+            remedy="stop that process, or give another database",
+        ) from None
 
 
 def _take_ownership(connection: Connection, shard: int) -> Epoch:

@@ -59,11 +59,6 @@ PREPARED = 200
 """Statements a connection keeps prepared: all of ours are far fewer."""
 
 
-def is_postgres(store: str) -> bool:
-    """Whether the address of a store is PostgreSQL's."""
-    return store.startswith(("postgresql://", "postgres://"))
-
-
 class Address:
     """Where a log is. `shown` is what may be told of it."""
 

@@ -8,7 +8,12 @@ from msgspec import Struct
 
 from taskmaster.errors import ForeignFileError
 from taskmaster.events.index_schema import INDEX_VERSION
-from taskmaster.events.postgres_connection import Address, Connection
+from taskmaster.events.postgres_connection import (
+    UNAVAILABLE,
+    Address,
+    Connection,
+    unavailable,
+)
 from taskmaster.events.postgres_days import make_days
 from taskmaster.events.postgres_schema import MIGRATIONS, SCHEMA, create_index
 
@@ -88,3 +93,50 @@ def _take_step(connection: Connection, version: int) -> None:
 def _is_there(connection: Connection, table: str) -> bool:
     row = connection.execute("SELECT to_regclass(%s)", [f"{SCHEMA}.{table}"]).fetchone()
     return row is not None and row[0] is not None
+
+
+class Inspection(Struct, frozen=True):
+    """A database as `doctor` shows it. `owner` is the process that has the log open."""
+
+    shown: str
+    server: int
+    schema: Schema
+    is_durable: bool
+    owner: str
+
+
+def inspect(url: str) -> Inspection:
+    """Look at a database without changing it.
+
+    Raises:
+        InvalidFieldError: the URL is none.
+        ForeignFileError: the schema is another program's, or of a newer version.
+        StoreUnavailableError: it does not answer.
+    """
+    address = Address(url)
+    try:
+        with address.connect() as connection:
+            schema = read_schema(connection, address)
+            durable = connection.execute(
+                """SELECT bool_and(setting = 'on') FROM pg_settings
+                    WHERE name IN ('fsync', 'full_page_writes')"""
+            ).fetchone()
+            return Inspection(
+                address.shown,
+                connection.info.server_version,
+                schema,
+                bool(durable and durable[0]),
+                _owner(connection) if schema.version else "",
+            )
+    except UNAVAILABLE as error:
+        raise unavailable(address, error) from None
+
+
+def _owner(connection: Connection) -> str:
+    row = connection.execute(
+        """SELECT owner FROM shard WHERE epoch > 0 AND EXISTS (SELECT 1 FROM pg_locks
+            WHERE locktype = 'advisory' AND granted
+                AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                AND classid = hashtext('taskmaster shard')::oid AND objid = shard::int::oid)"""
+    ).fetchone()
+    return "" if row is None else row[0]

@@ -6,7 +6,6 @@ question: it is asked once more. The questions are `reader.py`'s.
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from types import TracebackType
 from typing import Self
 
 import psycopg
@@ -61,19 +60,6 @@ class PostgresReader(LogReader):
     def close(self) -> None:
         """Close the connection."""
         self._datastore.close()
-
-    def __enter__(self) -> Self:
-        """Close at the end of a block."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close, whatever happened."""
-        self.close()
 
     @contextmanager
     def _connected(self) -> Generator[PostgresDatabase]:

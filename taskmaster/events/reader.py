@@ -6,6 +6,8 @@ Rules of residence: reading only, one short transaction for each question, every
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from types import TracebackType
+from typing import Self
 
 from msgspec import Struct
 
@@ -59,6 +61,23 @@ class LogReader(ABC):
     @abstractmethod
     def _connected(self) -> AbstractContextManager[Database]:
         """The connection, outside of any transaction."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the connection."""
+
+    def __enter__(self) -> Self:
+        """Close at the end of a block."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close, whatever happened."""
+        self.close()
 
     @contextmanager
     def _snapshot(self) -> Generator[Database]:

@@ -6,7 +6,6 @@ Rules of residence: how a log's file is opened for reading. The questions are `r
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from eventsourcing.sqlite import SQLiteApplicationRecorder
@@ -62,19 +61,6 @@ class SQLiteReader(LogReader, LogRecorder):
     def close(self) -> None:
         """Close the connection."""
         self.datastore.close()
-
-    def __enter__(self) -> Self:
-        """Close at the end of a block."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close, whatever happened."""
-        self.close()
 
     @contextmanager
     def _connected(self) -> Generator[SQLiteDatabase]:

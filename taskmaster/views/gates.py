@@ -124,7 +124,7 @@ class GateView(Struct, frozen=True):
 
 async def view_gate(node: Node, gate: GateName) -> GateView | None:
     """One gate, or None where it was never opened."""
-    rows = await node.ports.reader.gate_rows([gate])
+    rows = await node.reader.gate_rows([gate])
     if not rows:
         return None
     [view] = await view_gates(node, rows)
@@ -137,7 +137,7 @@ async def view_gates(node: Node, rows: Sequence[GateRow]) -> list[GateView]:
     """Many gates, in the order of their rows: one question to the reader."""
     now = node.ports.clock.wall()
     waiting = [row.gate for row in rows if row.counts.get("waiting", 0)]
-    due = await node.ports.reader.due(waiting, now) if waiting else {}
+    due = await node.reader.due(waiting, now) if waiting else {}
     return [_view(node, row, due.get(row.gate, Due()), now) for row in rows]
 
 
@@ -164,5 +164,5 @@ def _within(due: Due, waiting: int) -> Due:
 
 async def fold_gate(node: Node, gate: GateName) -> Gate:
     """A gate's state from the log, as its actor would restore it."""
-    snapshot = await node.ports.reader.gate_snapshot(gate)
+    snapshot = await node.reader.gate_snapshot(gate)
     return folded_gate(snapshot, gate)

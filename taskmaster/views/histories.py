@@ -169,7 +169,7 @@ class Histories:
         self._turn += chosen
         if not chosen:
             return {}
-        rows = await node.ports.reader.gate_rows(chosen)
+        rows = await node.reader.gate_rows(chosen)
         return {view.row.gate: view for view in await view_gates(node, rows)}
 
     def _forget(self) -> None:
@@ -182,7 +182,7 @@ class Histories:
 
     async def _restore(self) -> None:
         """Count again what happened before this process, from the newest events backwards."""
-        reader, ports = self._node.ports.reader, self._node.ports
+        reader, ports = self._node.reader, self._node.ports
         since = ports.clock.wall() - RESTORED_NS
         newest = await reader.position()
         end = newest if self._before is None else min(newest, self._before)

@@ -114,7 +114,7 @@ class Metrics:
 
     async def _see(self, now: Mono) -> Seen:
         node = self._node
-        busiest = await node.ports.reader.busiest_gates(limit=MAX_NAMED)
+        busiest = await node.reader.busiest_gates(limit=MAX_NAMED)
         kinds: dict[str, ActorKind] = {}
         async for info in places_of(node):
             was = kinds.get(info.kind, ActorKind(info.kind, 0, 0))
@@ -125,7 +125,7 @@ class Metrics:
             software=self._software,
             lag_ns=await self._lag_ns(),
             hangs=node.hangs,
-            position=await node.ports.reader.position(),
+            position=await node.reader.position(),
             is_store_away=node.store.is_away,
             in_flight=node.slots.taken,
             in_flight_limit=node.slots.limit,

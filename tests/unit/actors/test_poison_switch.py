@@ -15,6 +15,7 @@ from taskmaster.actors.poison_switch import (
     PoisonedSender,
     PoisonSwitch,
 )
+from taskmaster.actors.threads import ThreadReader
 from taskmaster.errors import InvalidFieldError
 from taskmaster.events.sqlite import SQLiteStore
 from taskmaster.events.types import GateName
@@ -46,7 +47,7 @@ async def test_a_task_crashes_by_its_path_and_no_other() -> None:
 
 async def test_a_gate_cannot_be_read_by_its_name_and_no_other() -> None:
     store = SQLiteStore.open(":memory:")
-    reader = PoisonedReader(store.reader(), PoisonSwitch(SETTING))
+    reader = PoisonedReader(ThreadReader(store.reader()), PoisonSwitch(SETTING))
 
     assert (await reader.gate_snapshot(GateName("/a"))).events == ()
     with pytest.raises(Poisoned):
