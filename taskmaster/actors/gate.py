@@ -14,8 +14,9 @@ from taskmaster.actors.backlog import Backlog
 from taskmaster.actors.ending import Successor
 from taskmaster.actors.gate_stream import GateStream, folded_gate
 from taskmaster.actors.idle_tasks import IdleTasks
+from taskmaster.actors.kin import Kin
 from taskmaster.actors.lanes import Waiting
-from taskmaster.actors.line import GateLine, Ports, Woken
+from taskmaster.actors.line import Called, GateLine, Ports, Woken
 from taskmaster.actors.messages import (
     AttemptEnded,
     CommandGiven,
@@ -35,7 +36,7 @@ from taskmaster.actors.messages import (
 from taskmaster.actors.pacer import Pacer
 from taskmaster.actors.page import Pages, take_page
 from taskmaster.actors.silence import Silence
-from taskmaster.actors.timer import Timer, Wakes
+from taskmaster.actors.timer import Timer, Wakes, earliest
 from taskmaster.events.log import GateSnapshot
 from taskmaster.events.types import (
     AttemptFailed,
@@ -45,16 +46,14 @@ from taskmaster.events.types import (
     TaskId,
     Wall,
 )
+from taskmaster.model.family import start_of
 from taskmaster.model.gate import (
     Gate,
     Probing,
     Wait,
-    admit,
     allowed,
     evolve_attempt,
     paces,
-    start_of,
-    stopped_ns,
 )
 from taskmaster.model.limits import tats_after_crash
 from taskmaster.model.recovery import next_reaction_at
@@ -79,6 +78,7 @@ class GateActor(LoopActor):
         """`rest` is asked when nothing is left to do."""
         super().__init__(f"gates/{line.gate}/gate")
         self._line = line
+        self._kin = Kin(ports.families, line)
         self._name = line.gate
         self._ports = ports
         self._timer = timer
@@ -109,6 +109,7 @@ class GateActor(LoopActor):
         if self._line.pacer is not None:
             self._line.pacer.stop()
         self._ports.slots.leave(self._name)
+        self._kin.part()
 
     def on_failure(
         self,
@@ -119,16 +120,14 @@ class GateActor(LoopActor):
         """A bug: the next incarnation reads the log; committed starts wait for it."""
         self._timer.forget(self._name)
         self._ports.slots.leave(self._name)
-        pacer, tasks = self._line.pacer, self._line.tasks
-        self._line.pacer = None
-        if pacer is not None and tasks is not None:
-            for held in pacer.stop():
-                tasks.running[held.task].held = held
+        self._kin.part()
+        self._line.keep_held()
 
     async def _read_snapshot(self, *, is_first: bool) -> None:
         if not is_first:  # what the life before it had appended must be in the snapshot
             await self._ports.journal.settled()
         await self._line.rest()
+        await self._ports.families.known(self._name)
         snapshot = await self._ports.reader.gate_snapshot(self._name)
         tell(self.actor_ref, SnapshotRead(snapshot))
 
@@ -165,6 +164,8 @@ class GateActor(LoopActor):
                 self._wakes.refused()
             case Woken():
                 self._again = False
+            case Called():
+                self._heard += 1
             case OwnAppended(committed=committed):
                 self._take_own(committed=committed)
             case TaskDecided():
@@ -197,7 +198,8 @@ class GateActor(LoopActor):
         gate = folded_gate(snapshot, self._name)
         self._position = snapshot.position
         sent = tats_after_crash(paces(gate), gate.tats, now)
-        pacer = Pacer(self._ports.clock, allowed(gate), sent)
+        self._kin.join(gate)
+        pacer = Pacer(self._ports.clock, allowed(gate), sent, self._kin.paces)
         self._backlog = Backlog(gate.settings.aging_ns)
         own = partial(tell, self.actor_ref)
         self._pages = Pages(self._ports.reader, self._name, partial(tell, self.actor_ref))
@@ -205,6 +207,7 @@ class GateActor(LoopActor):
         running = self._line.tasks.running
         adopted = adopt(gate, snapshot, running, pacer)
         self._gate = adopted.gate
+        self._kin.restored(adopted.gate)
         self._stream.note_outage(adopted.gate)
         self._line.concurrency = gate.settings.limits.concurrency
         self._line.pacer = pacer
@@ -220,14 +223,18 @@ class GateActor(LoopActor):
         """Start what may start; otherwise see to it that something wakes the gate."""
         wall, mono = self._ports.clock.wall(), self._ports.clock.mono()
         self._waits = None
+        self._kin.look(self._live_gate())
         if self._silence.notice(wall, mono):
             self._knows_backlog = False
             self._backlog.lose()
         if self._end_silence(wall):
-            backlog = self._backlog.peek(wall) is not None
-            self._stream.go_on(self._live_gate(), wall, backlog=backlog, error=self._last_error)
+            backlog = self._backlog.peek(wall) is not None or self._kin.has_waiting
+            gate, family, error = self._live_gate(), self._kin.family, self._last_error
+            self._stream.go_on(gate, wall, backlog=backlog, error=error, family=family)
             if self._stream.is_settled and self._ports.may_start:
                 self._start_some(wall, mono)
+        is_open = self._silence.is_over and self._stream.is_settled
+        self._kin.looked(self._live_gate(), is_open=is_open)
         self._ports.slots.pass_on()
         self._read_page(wall)
         self._rearm(wall)
@@ -256,7 +263,7 @@ class GateActor(LoopActor):
         item = self._backlog.peek(wall)
         events = self._silence.end(
             self._live_gate(),
-            backlog=item is not None or self._idle.has_work,
+            backlog=item is not None or self._idle.has_work or self._kin.has_waiting,
             late_ns=wall - item.task.due_at if item is not None else 0,
         )
         if events:
@@ -275,7 +282,7 @@ class GateActor(LoopActor):
         if self._idle.ends_or_catches_up(item, wall):
             self._backlog.remove(task.id)
             return True
-        answer = admit(gate, mono, line.pacer.projected_tats())
+        answer = self._kin.ask(gate, mono, line.pacer.projected_tats())
         if isinstance(answer, Wait):
             self._waits = answer
             return False
@@ -283,8 +290,10 @@ class GateActor(LoopActor):
             self._waits = Wait("slot")
             return False
         self._backlog.pop(item)
-        started = start_of(gate, task.starts + 1, answer, mono, wall)
+        stopped_ns = self._kin.stopped_ns(gate, mono)
+        started = start_of(gate, task.starts + 1, answer, stopped_ns=stopped_ns, wall=wall)
         self._gate = evolve_attempt(gate, started)
+        self._kin.started(started, self._gate.in_flight)
         line.pacer.granted()
         line.tasks.start_task(task, item.number, started)
         return True
@@ -310,11 +319,12 @@ class GateActor(LoopActor):
             return  # a commit, or the store's return, comes back here
         gate, backlog = self._live_gate(), self._backlog
         mono = self._ports.clock.mono()
-        looks = [at for at in (backlog.next_look_at(wall), gate.paused_until) if at is not None]
-        at: int | None = mono + max(min(looks) - wall, 1) if looks else None
-        for instant in (self._waits.until if self._waits else None, next_reaction_at(gate)):
-            if instant is not None and instant > mono and (at is None or instant < at):
-                at = instant
+        at = earliest(
+            (backlog.next_look_at(wall), gate.paused_until),
+            (self._kin.look_at, next_reaction_at(gate)),
+            wall=wall,
+            mono=mono,
+        )
         assert self._line.tasks is not None
         has_work = (
             bool(self._line.tasks.running)
@@ -323,9 +333,8 @@ class GateActor(LoopActor):
             or not self._stream.is_idle
             or self._idle.has_work
         )
-        next_at = None if at is None else Mono(at)
-        if self._wakes.arm(next_at, mono, has_work=has_work):
-            self._rest(RestAsked(self._name, backlog.next_due_at, next_at, self._heard))
+        if self._wakes.arm(at, mono, has_work=has_work):
+            self._rest(RestAsked(self._name, backlog.next_due_at, at, self._heard))
 
     # --- facts of its tasks -------------------------------------------------------------------
 
@@ -380,10 +389,7 @@ class GateActor(LoopActor):
 
     def _start_lost(self, task_id: TaskId) -> None:
         """Give the slot back. Its token counts as spent until the next start says otherwise."""
-        assert self._line.pacer is not None
-        assert self._line.tasks is not None
-        if self._line.tasks.running.pop(task_id, None) is not None:  # else of a life before
-            self._line.pacer.lost()
+        if self._line.lost(task_id):  # else of a life before
             gate = self._live_gate()
             lost = AttemptVoided(at=self._ports.clock.wall(), gate=gate.name, attempt=0)
             self._gate = evolve_attempt(gate, lost)
@@ -392,23 +398,13 @@ class GateActor(LoopActor):
 
     def _task_crashed(self, crashed: TaskCrashed) -> None:
         """Its end is recorded by the gate, with the start if that was not durable."""
-        assert self._line.pacer is not None
-        assert self._line.tasks is not None
-        flight = self._line.tasks.forget(crashed.task, crashed.started.attempt)
-        if flight is None:
-            return  # told of a life before, which was taken over
-        if flight.is_paced:
-            self._line.pacer.drop(crashed.task)
-        else:
-            self._line.pacer.lost()
-        self._idle.crashed(crashed)
+        if self._line.dropped(crashed.task, crashed.started.attempt):
+            self._idle.crashed(crashed)  # else of a life before, which was taken over
 
     # --- commands -----------------------------------------------------------------------------
 
     def _command(self, given: CommandGiven) -> None:
-        assert self._line.tasks is not None
-        flight = self._line.tasks.running.get(given.task)
-        if flight is not None and flight.ref is not None and tell(flight.ref, given):
+        if self._line.tell_task(given.task, given):
             return
         self._backlog.remove(given.task)
         self._idle.command(given)
@@ -424,20 +420,22 @@ class GateActor(LoopActor):
         self._backlog.set_aging(gate.settings.aging_ns)
         assert self._line.pacer is not None
         self._line.pacer.change(allowed(gate))
+        self._ports.families.link(self._name, gate.settings.parent)
 
     # --- questions, answered on the loop ------------------------------------------------------
 
     def _live_gate(self) -> Gate:
         assert self._gate is not None
+        self._gate = self._kin.synced(self._gate)
         return self._gate
 
     def _stopped_ns(self) -> int:
-        return stopped_ns(self._live_gate(), self._ports.clock.mono())
+        return self._kin.stopped_ns(self._live_gate(), self._ports.clock.mono())
 
     @property
     def gate(self) -> Gate | None:
         """The state now; None until it is restored. Frozen, so it may be kept."""
-        return self._gate
+        return self._gate and self._live_gate()
 
     @property
     def is_settled(self) -> bool:

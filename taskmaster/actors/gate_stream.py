@@ -93,8 +93,11 @@ class GateStream:
         else:
             self._window.clear()  # what is left of the time before the trip
 
-    def go_on(self, gate: Gate, wall: Wall, *, backlog: bool, error: str) -> None:
-        """Append what follows by rule, else what the next command decides."""
+    def go_on(
+        self, gate: Gate, wall: Wall, *, backlog: bool, error: str, family: int | None
+    ) -> None:
+        """Append what follows by rule, else what the next command decides. `family` is how many
+        attempts are open at it and below, None where it has no children."""
         if self._pending is not None:
             return
         learns = gate.settings.adaptive is not None and self._window.opened_at is not None
@@ -102,7 +105,7 @@ class GateStream:
             return
         mono = self._ports.clock.mono()
         u = self._ports.rng.uniform()
-        events = react(gate, mono, wall, Seen(backlog, error, u))
+        events = react(gate, mono, wall, Seen(backlog, error, u, family))
         if learns and not events:
             events = self._learn(gate, mono, wall, u)
         if events:
@@ -110,7 +113,7 @@ class GateStream:
             return
         while self._commands and self._pending is None:
             command, answer = self._commands.popleft()
-            decided = decide(gate, command, mono, wall, backlog=backlog)
+            decided = decide(gate, command, mono, wall, backlog=backlog, family=family)
             if isinstance(decided, Rejected):
                 answer(decided)
             elif not decided:

@@ -13,7 +13,7 @@ from pykka import ActorRef
 
 from taskmaster.actors.gate import GateActor
 from taskmaster.actors.lanes import Waiting
-from taskmaster.actors.line import GateLine, Ports, Woken
+from taskmaster.actors.line import Called, GateLine, Ports, Woken
 from taskmaster.actors.messages import GateCommandGiven, RestAsked, RestRefused, TasksCame
 from taskmaster.actors.quarantine import Quarantine
 from taskmaster.actors.silence import JUMP_NS, Silence
@@ -92,6 +92,7 @@ class GatesActor(LoopActor):
         self._silent: dict[GateName, Silence] = {}
         self._due: dict[GateName, Wall] = {}
         self.quarantine = Quarantine(ports)
+        ports.families.wake = self._look
         self.timer = Timer(ports.clock, self._woken, self._clock_was_set)
 
     def on_stop(self) -> Hook:
@@ -135,12 +136,20 @@ class GatesActor(LoopActor):
         dues = {**dues, **self.quarantine.ends}
         missed = {gate for gate, due_at in dues.items() if due_at <= now} | open_at
         for gate in missed:
+            for family in self._ports.families.above(gate):
+                name, clock = family.name, self._ports.clock
+                self._silent[name] = Silence(clock, max(1, silent_ns), below=True)
+        for gate in missed:
             self._silent[gate] = Silence(self._ports.clock, max(1, silent_ns))
         for gate, due_at in dues.items():
             self._due[gate] = due_at
             self.timer.wake_when_due(gate, due_at)
         for gate in open_at - self.quarantine.held:
             tell(self.actor_ref, ToGate(gate, Woken()))
+
+    def _look(self, gate: GateName) -> None:
+        """Have a gate's actor look, or come to life."""
+        tell(self.actor_ref, ToGate(gate, Called()))
 
     def wake_all(self) -> None:
         """Every gate with work looks again: the store is back, or the clock was set."""
@@ -168,8 +177,15 @@ class GatesActor(LoopActor):
     def _clock_was_set(self, ahead_ns: int, due: list[GateName]) -> None:
         """Gates with work look again; those at rest whose work it made due are about to."""
         if ahead_ns > JUMP_NS:
+            clock, families = self._ports.clock, self._ports.families
+            for gate in (*due, *self._units):
+                for family in families.above(gate):
+                    if family.name not in self._units:
+                        family.shut()
+                        silence = Silence(clock, ahead_ns, "clock_jump", below=True)
+                        self._silent[family.name] = silence
             for gate in due:
-                self._silent[gate] = Silence(self._ports.clock, ahead_ns, "clock_jump")
+                self._silent[gate] = Silence(clock, ahead_ns, "clock_jump")
         self.wake_all()
 
     def _woken(self, gate: GateName) -> None:
@@ -258,9 +274,20 @@ class GatesActor(LoopActor):
             self._listener(Crashed(f"gates/{gate}", down.incarnation, down.message, down.error))
         if self._ports.is_stopping:
             return
-        until = self.quarantine.hold(gate, unit.last_error)
+        self._hold(gate, unit.last_error)
+
+    def _hold(self, gate: GateName, error: str, cause: Cause = BY_RULE) -> None:
+        """Leave a gate alone; those below it wait, and for those above nothing is open there."""
+        until = self.quarantine.hold(gate, error)
         self.timer.wake_when_due(gate, until)
-        self.spawn(self.quarantine.record(gate))
+        family = self._ports.families.get(gate)
+        if family is not None:
+            family.hold()
+        self.spawn(self._record(gate, cause))
+
+    async def _record(self, gate: GateName, cause: Cause) -> None:
+        await self.quarantine.record(gate, cause)
+        self._ports.families.count(gate, 0)
 
     # --- quarantine ---------------------------------------------------------------------------
 
@@ -284,6 +311,9 @@ class GatesActor(LoopActor):
     async def _release(self, gate: GateName, cause: Cause, mail: object) -> None:
         """End a quarantine; the gate begins on the ramp and answers `mail`."""
         lasted_ns = await self.quarantine.release(gate, cause)
+        family = self._ports.families.get(gate)
+        if family is not None:
+            family.release()
         if lasted_ns:
             self._silent[gate] = Silence(self._ports.clock, lasted_ns, "quarantined")
         tell(self.actor_ref, ToGate(gate, mail))
@@ -298,9 +328,7 @@ class GatesActor(LoopActor):
         self.timer.forget(gate)
         if unit is not None:
             tell_to_stop(unit.supervisor.actor_ref, SHUTDOWN)
-        until = self.quarantine.hold(gate, f"by command: {cause.reason or cause.author}")
-        self.timer.wake_when_due(gate, until)
-        self.spawn(self.quarantine.record(gate, cause))
+        self._hold(gate, f"by command: {cause.reason or cause.author}", cause)
         return True
 
     def actor_at(self, path: str) -> "ActorRef[Any] | None":

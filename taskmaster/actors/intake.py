@@ -22,6 +22,7 @@ from taskmaster.actors.messages import (
     GateDone,
     SeriesCommandGiven,
 )
+from taskmaster.actors.parents import Parents
 from taskmaster.events.log import (
     Append,
     AppendResult,
@@ -102,6 +103,7 @@ class Intake:
         self._ports = ports
         self._gates = gates
         self._book: dict[GateName, Brief] = {}
+        self._parents = Parents(ports, self._book.keys())
 
     def know(self, rows: Sequence[GateRow]) -> None:
         """Learn of the gates that exist, at the node's start."""
@@ -190,6 +192,13 @@ class Intake:
         wrong = refuse_name(gate)
         if wrong is not None:
             return wrong
+        if not isinstance(command, SetGate) or not self._parents.concerned(gate, command.settings):
+            return await self._command(gate, command)
+        async with self._parents.lock:
+            wrong = await self._parents.refuse(gate, command.settings)
+            return wrong or await self._command(gate, command)
+
+    async def _command(self, gate: GateName, command: GateCommand) -> GateDone | Rejected:
         if gate not in self._book:
             opened = await self._open(gate, command)
             if opened is not None:
@@ -221,6 +230,7 @@ class Intake:
             return None
         done = GateDone(evolve(None, decided[0], name))
         self._learn(done)
+        self._ports.families.link(name, done.gate.settings.parent)
         return done
 
     async def _append(self, append: Append) -> AppendResult | Refused:

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import pykka
 from msgspec import Struct
 
+from taskmaster.actors.family import Families
 from taskmaster.actors.journal import Entry, JournalActor, StoreState
 from taskmaster.actors.pacer import Held, Pacer
 from taskmaster.actors.ports import Clock, Ids, Rng
 from taskmaster.delivery.headers import Signer
 from taskmaster.delivery.sender import Sender
 from taskmaster.events.log import Append, Reader
-from taskmaster.events.types import AttemptStarted, GateName, Position
+from taskmaster.events.types import AttemptStarted, GateName, Position, TaskId
 from taskmaster.supervision import Down, tell
 
 if TYPE_CHECKING:
@@ -30,6 +31,10 @@ HUNG_REST_S = 1
 
 class Woken(Struct, frozen=True):
     """The gate's instant has come, the store is back, or there is room again."""
+
+
+class Called(Struct, frozen=True):
+    """Those below a gate wait for it to show itself, or to hear that nothing is open there."""
 
 
 class JournalLine:
@@ -124,6 +129,7 @@ class Ports:
         self.store = store
         self.slots = slots
         self.signers = signers
+        self.families = Families(clock)
         self.is_stopping = False
 
     @property
@@ -176,6 +182,41 @@ class GateLine:
         """Tell the gate; while it is being restarted the log speaks for the message."""
         if self.ref is not None:
             tell(self.ref, message)
+
+    def tell_task(self, task: TaskId, message: object) -> bool:
+        """Tell a task in flight; False where it is not, or has just ended."""
+        assert self.tasks is not None
+        flight = self.tasks.running.get(task)
+        return flight is not None and flight.ref is not None and tell(flight.ref, message)
+
+    def lost(self, task: TaskId) -> bool:
+        """A start that was never durable; False where it is not in flight."""
+        assert self.pacer is not None
+        assert self.tasks is not None
+        if self.tasks.running.pop(task, None) is None:
+            return False
+        self.pacer.lost()
+        return True
+
+    def dropped(self, task: TaskId, attempt: int) -> bool:
+        """An attempt whose actor crashed will not be sent; False where it is not in flight."""
+        assert self.pacer is not None
+        assert self.tasks is not None
+        flight = self.tasks.forget(task, attempt)
+        if flight is None:
+            return False
+        if flight.is_paced:
+            self.pacer.drop(task)
+        else:
+            self.pacer.lost()
+        return True
+
+    def keep_held(self) -> None:
+        """The gate crashed: what it had not let go yet is the next one's."""
+        pacer, self.pacer = self.pacer, None
+        if pacer is not None and self.tasks is not None:
+            for held in pacer.stop():
+                self.tasks.running[held.task].held = held
 
     def wake(self) -> None:
         """Have the gate look again whether something may start."""

@@ -168,6 +168,7 @@ class Node:
         rows = await reader.gate_rows()
         self.intake.know(rows)
         await self.gates.quarantine.know(rows)
+        self.ports.families.begin(rows)
         # whoever has an attempt open ends it as interrupted as soon as it is restored
         open_at = {attempt.gate for attempt in await reader.open_attempts(limit=1_000_000)}
         self.gates.begin(await reader.next_dues(), open_at, settings.silent_ns)

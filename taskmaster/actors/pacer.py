@@ -11,9 +11,10 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
+from taskmaster.actors.pace import Pace, serve
 from taskmaster.actors.ports import Clock
 from taskmaster.events.types import SECOND, Mono, TaskId
-from taskmaster.model.limits import GRANT_LIFETIME_NS, Allowed, carried_tats, spend, token_at
+from taskmaster.model.limits import GRANT_LIFETIME_NS, Allowed, Spacing
 
 SEND_NS = 50_000
 """Between the instant that is spent and the client's write lies a little time, more for one start
@@ -34,78 +35,107 @@ class Held(Struct, frozen=True, gc=False):
 class Pacer:
     """The queue of committed starts of one gate. On the loop's thread."""
 
-    def __init__(self, clock: Clock, allowed: Allowed, tats: tuple[Mono, ...]) -> None:
-        """Go on from `tats`, where sending stood."""
+    def __init__(
+        self,
+        clock: Clock,
+        allowed: Allowed,
+        tats: tuple[Mono, ...],
+        above: tuple[Pace, ...] = (),
+    ) -> None:
+        """Go on from `tats`, where sending stood; `above` are the records of its families, whose
+        limits hold too."""
         self._clock = clock
-        self._allowed: Allowed = allowed
-        self.paces = allowed.paces
-        self._tats = tats
+        self._own = Pace(clock, allowed, tats)
+        self._above = above
+        self._all = (self._own, *above)
+        for pace in above:
+            pace.leavers[self] = None
         self._held: deque[Held] = deque()
-        self._granted = 0
         self._timer: asyncio.TimerHandle | None = None
         self._leaving: TaskId | None = None
         self._is_letting_go = False
 
     def granted(self) -> None:
         """A start was granted that will come here or be `lost`."""
-        self._granted += 1
+        for pace in self._all:
+            pace.ahead += 1
 
     def lost(self) -> None:
         """A granted start will not come here any more."""
-        self._granted -= 1
+        for pace in self._all:
+            pace.ahead -= 1
+
+    @property
+    def spaces(self) -> bool:
+        """Whether any rate spaces what leaves here."""
+        return any(pace.paces for pace in self._all)
+
+    @property
+    def paces(self) -> tuple[Spacing, ...]:
+        """The gate's own rates."""
+        return self._own.paces
 
     def projected_tats(self) -> tuple[Mono, ...]:
         """Where sending will stand once all that is granted has gone."""
-        if not self.paces:
-            return ()
-        ahead = self._granted
-        return tuple(
-            Mono(tat + ahead * pace.interval_ns)
-            for pace, tat in zip(self.paces, self._tats, strict=True)
-        )
+        return self._own.projected()
 
     def change(self, allowed: Allowed) -> None:
         """Space by other rates from now on; what was sent stays spent."""
-        if allowed != self._allowed:
-            self._tats = carried_tats(self._allowed, self._tats, allowed, self._clock.mono())
-            self._allowed = allowed
-            self.paces = allowed.paces
-            if not self._is_letting_go:
-                self._let_go()
+        if self._own.change(allowed):
+            self.look()
+
+    def move(self, above: tuple[Pace, ...]) -> None:
+        """Belong to other families from now on."""
+        ahead = self._own.ahead
+        for pace in self._above:
+            pace.ahead -= ahead
+            del pace.leavers[self]
+        for pace in above:
+            pace.ahead += ahead
+            pace.leavers[self] = None
+        self._above, self._all = above, (self._own, *above)
 
     def hold(self, held: Held) -> None:
-        """Send a committed start when its time comes: at once where the gate has no rates."""
-        if not self.paces:
-            self._granted -= 1
+        """Send a committed start when its time comes: at once where no rate spaces it."""
+        if not self.spaces:
+            self.lost()
             held.go(self._clock.mono())
             return
         self._held.append(held)
-        if self._timer is None and not self._is_letting_go:
-            self._let_go()
+        if self._timer is None:
+            self.look()
 
     def drop(self, task: TaskId) -> bool:
         """Take a held start out again; False when it is not here any more."""
         for held in self._held:
             if held.task == task:
                 self._held.remove(held)
-                self._granted -= 1
+                self.lost()
                 return True
         return False
 
     def stop(self) -> list[Held]:
-        """Send nothing more; what was held is the caller's."""
+        """Send nothing more; what was held is the caller's. Of one that is just leaving nobody
+        will tell: it is taken as sent."""
         held = list(self._held)
         self._held.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        above = self._above
+        self.move(())
+        if self._leaving is not None:
+            for pace in above:
+                pace.departed()
+            serve(above)
         return held
 
     def departed(self, task: TaskId) -> None:
         """A start that was let go leaves now: this instant is what is spent, so that every later
         decision knows it, however late the loop was."""
         if self._leaving == task:
-            self._tats = spend(self.paces, self._tats, self._clock.mono())
+            for pace in self._all:
+                pace.departed()
             self._left()
 
     def stayed(self, task: TaskId) -> None:
@@ -115,12 +145,15 @@ class Pacer:
 
     def _left(self) -> None:
         self._leaving = None
-        self._granted -= 1
-        if not self._is_letting_go:
-            self._let_go()
+        self.lost()
+        if self._above:
+            serve(self._above)
+        self.look()
 
-    def _let_go(self) -> None:
+    def look(self) -> None:
         """Let go what may leave now, one at a time: the next waits until that one has left."""
+        if self._is_letting_go:
+            return
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -130,15 +163,23 @@ class Pacer:
             head = self._held[0]
             if now > head.slot_at + GRANT_LIFETIME_NS:
                 self._held.popleft()
-                self._granted -= 1
+                self.lost()
                 head.void()
                 continue
-            at = max(head.slot_at, token_at(self.paces, self._tats) + SEND_NS)
+            at = head.slot_at
+            for pace in self._all:
+                at = max(at, pace.token_at() + SEND_NS)
             if at > now:
                 loop = asyncio.get_running_loop()
-                self._timer = loop.call_later((at - now) / SECOND, self._let_go)
+                self._timer = loop.call_later((at - now) / SECOND, self.look)
+                break
+            busy = next((pace for pace in self._above if pace.is_leaving), None)
+            if busy is not None:
+                busy.wait(self)
                 break
             self._held.popleft()
             self._leaving = head.task
+            for pace in self._above:
+                pace.is_leaving = True
             head.go(now)
         self._is_letting_go = False

@@ -17,11 +17,20 @@ JUMP_NS = MINUTE
 class Silence:
     """Belongs to one gate; it lives on while the gate's actor is restarted."""
 
-    def __init__(self, clock: Clock, stopped_ns: int = 0, why: RampCause = "process_down") -> None:
-        """`stopped_ns` is how long the gate's work has been missed, 0 if it was not."""
+    def __init__(
+        self,
+        clock: Clock,
+        stopped_ns: int = 0,
+        why: RampCause = "process_down",
+        *,
+        below: bool = False,
+    ) -> None:
+        """`stopped_ns` is how long the gate's work has been missed, 0 if it was not; `below`: that
+        of a gate below it."""
         self._clock = clock
         self._stopped_ns = stopped_ns
         self._why: RampCause = why
+        self._below = below
         self._offset = clock.wall() - clock.mono()
 
     @property
@@ -49,7 +58,7 @@ class Silence:
             gate,
             self._clock.mono(),
             self._clock.wall(),
-            backlog=backlog,
+            backlog=backlog or self._below,
             why=self._why,
             stopped_ns=stopped_ns,
         )

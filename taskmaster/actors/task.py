@@ -99,7 +99,7 @@ class TaskActor(LoopActor):
         if self._result is not None:
             return  # cancelled before it could leave
         pacer, sender = self._line.pacer, self._ports.sender
-        if pacer is not None and pacer.paces:
+        if pacer is not None and pacer.spaces:
             outbound = self._outbound((), b"")
             if not sender.is_ready(outbound):
                 self.spawn(self._prepare(outbound))

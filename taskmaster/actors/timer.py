@@ -5,7 +5,7 @@ the timer never sleeps longer than `LOOK_NS` while anything waits, and says when
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from heapq import heapify, heappop, heappush
 
 from taskmaster.actors.ports import Clock
@@ -124,6 +124,16 @@ class Timer:
                 due.append(gate)
             self._set(gate, at)
         self._was_set(ahead_ns, due)
+
+
+def earliest(
+    walls: Iterable[Wall | None], monos: Iterable[Mono | None], *, wall: Wall, mono: Mono
+) -> Mono | None:
+    """The first instant to come: of the wall clock, which it may stand at, or of pacing time."""
+    given = [at for at in walls if at is not None]
+    looks = [mono + max(min(given) - wall, 1)] if given else []
+    looks += [at for at in monos if at is not None and at > mono]
+    return Mono(min(looks)) if looks else None
 
 
 class Wakes:

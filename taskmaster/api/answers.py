@@ -125,13 +125,14 @@ class WhyCause(Struct, frozen=True):
 
 class TaskWhy(Struct, frozen=True):
     """Where the time since submission went; the seconds of all causes add up to the total.
-    `now` is what holds it back at this moment."""
+    `now` is what holds it back at this moment; `holder` the gate above its own that does."""
 
     id: str
     state: TaskStateName
     causes: tuple[WhyCause, ...]
     total_seconds: Seconds
     now: str | None
+    holder: str | None
 
 
 # --- gates ------------------------------------------------------------------------------------
@@ -181,11 +182,21 @@ class CountsOut(Struct, frozen=True):
     expired: int
 
 
-class WaitOut(Struct, frozen=True):
-    """Why nothing more starts; without `until` an event wakes the gate."""
+class WaitOut(Struct, frozen=True, omit_defaults=True):
+    """Why nothing more starts; without `until` an event wakes the gate. `gate` is the parent that
+    holds; left out: the gate itself."""
 
     cause: WaitCause | Literal["store_away"]
     until: str | None
+    gate: str | None = None
+
+
+class FamilyOut(Struct, frozen=True):
+    """What a gate with children answers for: attempts in flight at it and below, and its
+    children's names, at most 1,000."""
+
+    in_flight: int
+    children: tuple[str, ...]
 
 
 class AdaptiveOut(Struct, frozen=True):
@@ -211,6 +222,8 @@ class GateOut(Struct, frozen=True, kw_only=True):
     aging: str
     max_backlog: int
     adaptive: AdaptiveOut | Literal["off"]
+    parent: str | None
+    family: FamilyOut | None
     learned_limit: int | None
     learned_rate: float | None
     counts: CountsOut
@@ -277,12 +290,14 @@ class GateWaited(Struct, frozen=True):
 
 
 class GateWhy(Struct, frozen=True, omit_defaults=True):
-    """Why what waits at a gate waits; the tasks of all causes add up to all that wait."""
+    """Why what waits at a gate waits; the tasks of all causes add up to all that wait. `holder` is
+    the gate above it that holds what is eligible; left out: it does so itself."""
 
     gate: str
     eligible: int
     causes: tuple[GateCause, ...]
     waited: GateWaited | None = None
+    holder: str | None = None
 
 
 # --- series -----------------------------------------------------------------------------------

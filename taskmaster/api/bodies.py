@@ -274,6 +274,10 @@ class GateIn(Struct, frozen=True, forbid_unknown_fields=True):
         AdaptiveIn | Literal["off"] | UnsetType | None,
         Meta(description='an object with min, max and by, or "off"'),
     ] = UNSET
+    parent: Annotated[
+        str | UnsetType | None,
+        Meta(description='a gate whose limits hold too, or "" for none'),
+    ] = UNSET
     reason: Reason = ""
 
 

@@ -12,7 +12,15 @@ from msgspec.structs import replace
 
 from taskmaster.api.bodies import AdaptiveIn, Duration, GateIn, LimitsIn, RateIn, RecoveryIn
 from taskmaster.api.submissions import duration
-from taskmaster.events.types import SECOND, Adaptive, GateSettings, Limits, Rate, RecoverySettings
+from taskmaster.events.types import (
+    SECOND,
+    Adaptive,
+    GateName,
+    GateSettings,
+    Limits,
+    Rate,
+    RecoverySettings,
+)
 from taskmaster.model.limits import default_burst
 from taskmaster.model.rejected import Rejected, invalid
 
@@ -45,7 +53,10 @@ def settings_of(body: GateIn, present: GateSettings = DEFAULTS) -> Stated | Reje
         message = f"max_backlog must be at most {MAX_BACKLOG}"
         return invalid("max_backlog", message, "give fewer, or 0 for no bound")
     adaptive = _adaptive(body.adaptive, present.adaptive)
-    settings = GateSettings(limits, recovery, aging_ns, max_backlog, adaptive)
+    parent = present.parent
+    if not isinstance(body.parent, UnsetType):
+        parent = GateName(body.parent) if body.parent else None
+    settings = GateSettings(limits, recovery, aging_ns, max_backlog, adaptive, parent)
     has_short = isinstance(body.limits, LimitsIn) and _is_given(body.limits.rate)
     return Stated(settings, has_short)
 

@@ -9,7 +9,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from taskmaster.api.answers import GateOut, Page, WaitOut
+from taskmaster.api.answers import FamilyOut, GateOut, Page, WaitOut
 from taskmaster.api.bodies import GateIn, PauseIn, ReasonIn
 from taskmaster.api.context import Api, JsonResponse, cause, within
 from taskmaster.api.encoding import adaptive_out, counts_out, instant_out, limits_out, recovery_out
@@ -48,6 +48,7 @@ from taskmaster.views.gates import GateView, view_gate, view_gates
 STATES: tuple[GateStateName, ...] = (
     "open", "tripped", "probing", "ramping", "paused", "draining", "closed", "quarantined",
 )  # fmt: skip
+MOST_CHILDREN = 1_000
 _gate = BodyReader(GateIn)
 _reason = BodyReader(ReasonIn)
 _pause = BodyReader(PauseIn)
@@ -73,7 +74,7 @@ def gate_out(api: Api, view: GateView) -> GateOut:
     waits = None
     held_by = view.held_by
     if held_by is not None:
-        waits = WaitOut(held_by, instant_out(view.held_until(api.mono())))
+        waits = WaitOut(held_by, instant_out(view.held_until(api.mono())), view.holder)
     return GateOut(
         gate=row.gate,
         state=view.state,
@@ -85,6 +86,8 @@ def gate_out(api: Api, view: GateView) -> GateOut:
         aging=format_duration(row.settings.aging_ns),
         max_backlog=row.settings.max_backlog,
         adaptive=adaptive_out(row.settings.adaptive),
+        parent=row.settings.parent,
+        family=family_out(api, row.gate),
         learned_limit=view.learned_limit,
         learned_rate=view.learned_rate,
         counts=counts_out(view),
@@ -96,6 +99,16 @@ def gate_out(api: Api, view: GateView) -> GateOut:
         ramp_percent=view.ramp_percent,
         version=row.version,
     )
+
+
+def family_out(api: Api, gate: GateName) -> FamilyOut | None:
+    """What a gate with children answers for; None: it has none."""
+    families = api.node.ports.families
+    family = families.get(gate)
+    if family is None or not families.leads(gate):
+        return None
+    children = sorted(one for one, parent in families.parents.items() if parent == gate)
+    return FamilyOut(family.in_flight, tuple(children[:MOST_CHILDREN]))
 
 
 async def read(api: Api, request: Request) -> Response:

@@ -35,7 +35,7 @@ from taskmaster.events.types import (
 from taskmaster.units import format_duration
 
 Show = Callable[[Any], Any]
-LEFT_OUT = frozenset({"mono", "fingerprint", "tats", "anchor_ns", "boot_id"})
+LEFT_OUT = frozenset({"mono", "fingerprint", "tats", "above", "anchor_ns", "boot_id"})
 """Inner bookkeeping: pacing readings, and what only this machine can compare."""
 
 
@@ -127,6 +127,7 @@ def _settings(settings: GateSettings) -> dict[str, Any]:
         "aging": format_duration(settings.aging_ns),
         "max_backlog": settings.max_backlog,
         "adaptive": adaptive_out(settings.adaptive),
+        "parent": settings.parent,
     }
 
 

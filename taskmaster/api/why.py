@@ -17,10 +17,11 @@ from taskmaster.api.reading import parameters
 from taskmaster.api.tasks import task_events, task_records
 from taskmaster.delivery.headers import rfc3339
 from taskmaster.events.types import SECOND, GateEvent, GateName, TaskId, Version, gate_stream
+from taskmaster.model.family import Kinship
 from taskmaster.model.task import Task, fold, state_name
 from taskmaster.views.gate_why import split_gate
 from taskmaster.views.gates import FOR_ALL, view_gate
-from taskmaster.views.why import Standing, life_ns, split, standings
+from taskmaster.views.why import Standing, life_ns, split, standings, together
 
 STREAM_PAGE = 1_000
 MAX_PAGES = 100
@@ -36,12 +37,14 @@ async def why_task(api: Api, request: Request) -> Response:
     gate = await _standings(api, task.gate)
     now = api.now()
     parts = split(events, gate, now, mono_ahead_ns=api.mono() - now)
+    cause, holder = await _holding(api, task)
     out = TaskWhy(
         id=task_id,
         state=state_name(task, now),
         causes=tuple(WhyCause(part.cause, seconds(part.ns)) for part in parts),
         total_seconds=seconds(life_ns(events, now)),
-        now=await _holding(api, task),
+        now=cause,
+        holder=holder,
     )
     return JsonResponse(out)
 
@@ -53,6 +56,12 @@ def seconds(ns: int) -> Raw:
 
 
 async def _standings(api: Api, gate: GateName) -> tuple[Standing, ...]:
+    """What a gate and those above it allowed together."""
+    kinship = Kinship((), api.node.ports.families.parents)
+    return together([await _of_one(api, name) for name in (gate, *kinship.above(gate))])
+
+
+async def _of_one(api: Api, gate: GateName) -> tuple[Standing, ...]:
     events: list[GateEvent] = []
     after = Version(0)
     for _ in range(MAX_PAGES):
@@ -64,22 +73,23 @@ async def _standings(api: Api, gate: GateName) -> tuple[Standing, ...]:
     return standings(events)
 
 
-async def _holding(api: Api, task: Task) -> str | None:
-    """What holds a task back at this moment, in the order of semantics 10."""
+async def _holding(api: Api, task: Task) -> tuple[str | None, GateName | None]:
+    """What holds a task back at this moment, in the order of semantics 10, and the gate above its
+    own that does."""
     if task.state == "uncertain":
-        return "uncertain"
+        return "uncertain", None
     if task.state != "waiting":
-        return None
+        return None, None
     if task.due_at > api.now():
-        return "back_off" if task.used else "not_due"
+        return ("back_off" if task.used else "not_due"), None
     view = await within(view_gate(api.node, task.gate))
     row = await within(api.reader.task_row(task.id))
-    cause = view.held_by if view is not None else None
+    cause, holder = (view.held_by, view.holder) if view is not None else (None, None)
     if cause in FOR_ALL:
-        return cause
+        return cause, holder
     if row is not None and row.held:
-        return "order_key" if row.order_key else "series_paused"
-    return cause or "behind_others"
+        return ("order_key" if row.order_key else "series_paused"), None
+    return cause or "behind_others", holder
 
 
 async def why_gate(api: Api, request: Request) -> Response:
@@ -88,7 +98,7 @@ async def why_gate(api: Api, request: Request) -> Response:
     view = await gate_view(api, gate_name(request))
     causes = tuple(GateCause(cause, tasks) for cause, tasks in view.causes.items())
     waited = await _waited(api, view.row.gate, given) if given else None
-    return JsonResponse(GateWhy(view.row.gate, view.eligible, causes, waited))
+    return JsonResponse(GateWhy(view.row.gate, view.eligible, causes, waited, view.holder))
 
 
 async def _waited(api: Api, gate: GateName, given: dict[str, list[str]]) -> GateWaited:

@@ -35,6 +35,7 @@ GATES: "tuple[Column[Gate], ...]" = (
     Column("DONE", lambda gate, _: str(gate.counts.get("succeeded", 0))),
     Column("DEAD", lambda gate, _: str(gate.counts.get("dead", 0))),
     Column("SCHEDULED", lambda gate, _: str(gate.counts.get("scheduled", 0)), wide=True),
+    Column("PARENT", lambda gate, _: gate.parent or "-", wide=True),
     Column("ATTEMPTS", lambda gate, _: str(gate.attempts), wide=True),
     Column("FAILURES", lambda gate, _: str(gate.failures), wide=True),
     Column("WAITS FOR", lambda gate, paint: _waits(gate, paint), wide=True),
@@ -110,6 +111,8 @@ def gate_text(gate: "Gate", paint: Paint) -> str:
             ("state", gate.state),
             ("mode", gate.mode if gate.mode != gate.state else ""),
             ("limits", limits(gate.limits)),
+            ("parent", gate.parent or ""),
+            ("family", _family(gate)),
             ("adaptive", _adaptive(gate)),
             ("ramp", f"{gate.ramp_percent} % of the limits" if gate.ramp_percent else ""),
             ("waits for", _waits(gate, paint) if gate.waits else ""),
@@ -122,6 +125,14 @@ def gate_text(gate: "Gate", paint: Paint) -> str:
             ("version", str(gate.version)),
         ],
     )
+
+
+def _family(gate: "Gate") -> str:
+    if gate.family is None:
+        return ""
+    children = gate.family.children
+    named = ", ".join(children[:10]) + (", ..." if len(children) > 10 else "")
+    return f"{gate.family.in_flight} in flight with {len(children)} below: {named}"
 
 
 def _adaptive(gate: "Gate") -> str:
@@ -241,4 +252,5 @@ def _waits(gate: "Gate", paint: Paint) -> str:
     if gate.waits is None:
         return "-"
     until = f" until {paint.instant(gate.waits.until, exact=True)}" if gate.waits.until else ""
-    return gate.waits.cause + until
+    at = f" at {gate.waits.gate}" if gate.waits.gate else ""
+    return gate.waits.cause + at + until

@@ -111,7 +111,10 @@ def why(
             Column["tuple[str, int]"]("CAUSE", lambda row, _: row[0]),
             Column["tuple[str, int]"]("TASKS", lambda row, _: str(row[1])),
         )
-        head = pairs(paint, [("gate", of.gate), ("eligible", str(of.eligible))])
+        eligible = str(of.eligible)
+        head = pairs(
+            paint, [("gate", of.gate), ("eligible", eligible), ("held by", of.holder or "")]
+        )
         rows = [(cause.cause, cause.tasks) for cause in of.causes]
         parts = [head, table(paint, columns, rows) if rows else ""]
         if of.waited is not None:

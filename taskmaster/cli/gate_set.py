@@ -12,6 +12,7 @@ from cyclopts import Group, Parameter
 from taskmaster.cli import values
 from taskmaster.cli.exits import UsageError
 from taskmaster.cli.gate import Name, shown_gate
+from taskmaster.cli.names import gate_names
 from taskmaster.cli.view import VIEW, View, show
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ class LimitFlags:
     """Always allow so many in flight (1)."""
     adaptive_max: Annotated[int | None, Parameter(group=LIMITS)] = None
     """Never learn more than so many (the concurrency)."""
+    parent: Annotated[str | None, Parameter(group=LIMITS, completer=gate_names)] = None
+    """A gate whose limits hold too, as that of a host or a data centre; "" for none."""
 
     def fields(self) -> values.Json:
         """The fields of the API that were set."""
@@ -61,6 +64,7 @@ class LimitFlags:
             max_backlog=self.max_backlog,
             aging=self.aging,
             adaptive=self._adaptive(),
+            parent=self.parent,
         )
 
     def _adaptive(self) -> object:

@@ -29,6 +29,7 @@ RAMP = {
     "quarantined": "it had been quarantined",
     "clock_jump": "the clock jumped ahead",
     "limits": "its limits were raised more than twofold",
+    "tripped": "its tripped time is over",
 }
 Said = Callable[[Entry], str]
 

@@ -146,7 +146,7 @@ def why(task_id: str, /, *, watch: Watch = ONCE, view: View = VIEW) -> None:
 
     def text(of: Why, paint: Paint) -> str:
         spent = [(cause.cause, f"{cause.seconds:.3f} s") for cause in of.causes]
-        now = of.now or ""
+        now = (of.now or "") + (f" at {of.holder}" if of.holder else "")
         return pairs(
             paint,
             [

@@ -184,13 +184,15 @@ class WhyCause(Struct, frozen=True):
 
 
 class Why(Struct, frozen=True):
-    """Where a task's time went; the causes add up to `total_seconds`. `now` holds it back now."""
+    """Where a task's time went; the causes add up to `total_seconds`. `now` holds it back now, at
+    the gate `holder` where that is one above its own."""
 
     id: str
     state: str
     causes: list[WhyCause]
     total_seconds: float = 0.0
     now: str | None = None
+    holder: str | None = None
 
 
 CancelAnswer = Literal["cancelled", "cancel_requested", "already_done", "uncertain"]
@@ -246,21 +248,32 @@ class Adaptive(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class GateSettings(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """What can be set of a gate; what is None is the default, or in a change stays as it is."""
+    """What can be set of a gate; what is None is the default, or in a change stays as it is. A
+    `parent` of "" is none."""
 
     limits: Limits | None = None
     recovery: Recovery | None = None
     aging: Duration | None = None
     max_backlog: int | None = None
     adaptive: Adaptive | Literal["off"] | None = None
+    parent: str | None = None
     reason: str | None = None
 
 
 class GateWaits(Struct, frozen=True):
-    """What holds a gate's next start back, and until when, if that is known."""
+    """What holds a gate's next start back, and until when, if that is known; `gate` is the parent
+    that holds, or None: the gate itself."""
 
     cause: str
     until: datetime | None = None
+    gate: str | None = None
+
+
+class Family(Struct, frozen=True):
+    """What a gate with children answers for: attempts in flight at it and below."""
+
+    in_flight: int
+    children: list[str]
 
 
 class Gate(Struct, frozen=True, kw_only=True):
@@ -276,6 +289,8 @@ class Gate(Struct, frozen=True, kw_only=True):
     aging: str = ""
     max_backlog: int | None = None
     adaptive: Adaptive | Literal["off"] = "off"
+    parent: str | None = None
+    family: Family | None = None
     learned_limit: int | None = None
     learned_rate: float | None = None
     counts: dict[str, int] = field(default_factory=dict[str, int])
@@ -322,6 +337,7 @@ class GateWhy(Struct, frozen=True):
     eligible: int
     causes: list[GateWhyCause]
     waited: GateWaited | None = None
+    holder: str | None = None
 
 
 # --- series -----------------------------------------------------------------------------------

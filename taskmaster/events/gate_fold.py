@@ -123,6 +123,9 @@ class GateFold:
         gate = self._gate(name)
         self._tats[name] = event.tats
         self._gates[name] = replace(gate, attempts=gate.attempts + 1, last_start=position)
+        for parent in event.above:
+            self._tats[parent.gate] = parent.tats
+            self._gates[parent.gate] = replace(self._gate(parent.gate), last_start=position)
 
     def void(self, name: GateName) -> None:
         """A start was not sent, so it was no attempt."""

@@ -8,7 +8,14 @@ from collections.abc import Iterable
 
 from taskmaster.events.log import Recorded
 from taskmaster.events.rows import Line, TaskEntry, gate_of, series_of, task_of
-from taskmaster.events.types import GateName, SeriesName, TaskId, TaskMoved, TaskSubmitted
+from taskmaster.events.types import (
+    AttemptStarted,
+    GateName,
+    SeriesName,
+    TaskId,
+    TaskMoved,
+    TaskSubmitted,
+)
 
 
 class Needs:
@@ -35,6 +42,8 @@ class Needs:
                 self.tasks.add(task_of(fact.stream))
                 if isinstance(event, TaskMoved):
                     self._moved(task_of(fact.stream), event)
+                elif isinstance(event, AttemptStarted):
+                    self.gates.update(parent.gate for parent in event.above)
             elif fact.stream.startswith("gate-"):
                 self.gates.add(gate_of(fact.stream))
             elif fact.stream.startswith("series-"):

@@ -168,11 +168,19 @@ Next = Literal["retry", "dead", "cancelled", "expired", "uncertain"]
 EndReason = Literal["", "attempts", "elapsed", "deadline", "permanent", "command", "poison"]
 
 
+class ParentTats(Struct, frozen=True, gc=False):
+    """The theoretical arrival times of a gate with children, one for each of its rates."""
+
+    gate: GateName
+    tats: tuple[Mono, ...]
+
+
 class AttemptStarted(Event, frozen=True, kw_only=True):
     """An attempt may be sent from `slot_at` on, and no later than a second after it.
 
-    `tats` is the gate's theoretical arrival time after this start, one for each of its rates.
-    `stopped_ns` is how long the gate had been paused or tripped in its life.
+    `tats` is the gate's theoretical arrival time after this start, one for each of its rates;
+    `above` those of the gates above it that have rates. `stopped_ns` is how long the gate, and
+    those above it, had been paused or tripped in their lives.
     """
 
     gate: GateName
@@ -181,6 +189,7 @@ class AttemptStarted(Event, frozen=True, kw_only=True):
     tats: tuple[Mono, ...] = ()
     stopped_ns: int = 0
     probe: bool = False
+    above: tuple[ParentTats, ...] = ()
 
 
 class AttemptVoided(Event, frozen=True, kw_only=True):
@@ -423,13 +432,15 @@ class Adaptive(Struct, frozen=True, omit_defaults=True):
 
 
 class GateSettings(Struct, frozen=True, omit_defaults=True):
-    """Everything about a gate that a command can set. `max_backlog` 0 is no bound."""
+    """Everything about a gate that a command can set. `max_backlog` 0 is no bound; what `parent`
+    allows holds for its children together."""
 
     limits: Limits = Limits()
     recovery: RecoverySettings = RecoverySettings()
     aging_ns: int = MINUTE
     max_backlog: int = 0
     adaptive: Adaptive | None = None
+    parent: GateName | None = None
 
 
 class GateOpened(Event, frozen=True, kw_only=True):
@@ -500,6 +511,7 @@ RampCause = Literal[
     "quarantined",
     "clock_jump",
     "limits",
+    "tripped",
 ]
 
 

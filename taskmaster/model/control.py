@@ -27,6 +27,7 @@ from taskmaster.events.types import (
     RecoverySettings,
     Wall,
 )
+from taskmaster.model.family import refuse_move
 from taskmaster.model.gate import KEPT_SECONDS, Gate
 from taskmaster.model.recovery import ramp_after_raise, ramp_after_stop
 from taskmaster.model.rejected import Rejected, invalid
@@ -83,15 +84,22 @@ GateCommand = SteerCommand | SetGate | PauseGate | DrainGate | ResumeGate | Clos
 
 
 def decide(
-    gate: Gate | None, command: GateCommand, now: Mono, wall: Wall, *, backlog: bool
+    gate: Gate | None,
+    command: GateCommand,
+    now: Mono,
+    wall: Wall,
+    *,
+    backlog: bool,
+    family: int | None = None,
 ) -> tuple[GateEvent, ...] | Rejected:
-    """The events of a command; none when the gate is so already."""
+    """The events of a command; none when the gate is so already. `family` is how many attempts
+    are open at it and below, None where it has no children."""
     if isinstance(command, SetGate):
-        return _set(gate, command, now, wall)
+        return _set(gate, command, now, wall, family)
     if gate is None:
         return Rejected("not_found", "gate", "there is no such gate", "create it with PUT first")
     if isinstance(command, SteerCommand):
-        return steer(gate, command, now, wall)
+        return steer(gate, command, now, wall, leads=family is not None)
     at, cause = wall, command.cause
     match command:
         case PauseGate(until=until):
@@ -108,7 +116,8 @@ def decide(
                 return _closed("drain")
             drain = GatePaused(at=at, cause=cause, mono=now, drain=True)
             done = GateDrained(at=at, cause=cause, mono=now)
-            return (drain, done) if gate.in_flight == 0 else (drain,)
+            in_flight = gate.in_flight if family is None else family
+            return (drain, done) if in_flight == 0 else (drain,)
         case ResumeGate():
             if gate.control == "running":
                 return ()
@@ -132,7 +141,7 @@ def _closed(verb: str) -> Rejected:
 
 
 def _set(
-    gate: Gate | None, command: SetGate, now: Mono, wall: Wall
+    gate: Gate | None, command: SetGate, now: Mono, wall: Wall, family: int | None
 ) -> tuple[GateEvent, ...] | Rejected:
     settings, cause = command.settings, command.cause
     wrong = refuse_settings(settings)
@@ -145,6 +154,8 @@ def _set(
         return (opened,)
     if settings == gate.settings:
         return ()
+    if settings.parent != gate.settings.parent and (gate.in_flight or family):
+        return refuse_move(gate.name, gate.name)
     changed = GateLimitsChanged(at=wall, cause=cause, settings=settings, mono=now)
     return (changed, *ramp_after_raise(gate, settings, now, wall, cause))
 

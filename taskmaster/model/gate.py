@@ -37,6 +37,7 @@ from taskmaster.events.types import (
     GateTripped,
     Mono,
     OutageCause,
+    ParentTats,
     RampCause,
     RecoveryStarted,
     Version,
@@ -150,18 +151,21 @@ class Gate(Struct, frozen=True):
 
 
 class Grant(Struct, frozen=True, gc=False):
-    """Yes: from `slot_at` on, with these tats after it."""
+    """Yes: from `slot_at` on, with these tats after it; `above` are its parents'."""
 
     slot_at: Mono
     tats: tuple[Mono, ...]
     probe: bool = False
+    above: tuple[ParentTats, ...] = ()
 
 
 class Wait(Struct, frozen=True, gc=False):
-    """No, why (the words of semantics 10), and until when; `None`: an end or a command wakes it."""
+    """No, why (the words of semantics 10), and until when; `None`: an end or a command wakes it.
+    `gate` is the parent that holds, or None: the gate itself does."""
 
     cause: WaitCause
     until: Mono | None = None
+    gate: GateName | None = None
 
 
 def percent(gate: Gate) -> int:
@@ -228,19 +232,6 @@ def admit(gate: Gate, now: Mono, sent_tats: tuple[Mono, ...] = ()) -> Grant | Wa
         return Wait("token" if share == 100 else "ramp", Mono(ready - LOOKAHEAD_NS))
     slot_at = Mono(max(ready, now, gate.throttled_until))
     return Grant(slot_at, spend(rates, tats, slot_at), isinstance(mode, Probing))
-
-
-def start_of(gate: Gate, attempt: int, grant: Grant, now: Mono, wall: Wall) -> AttemptStarted:
-    """The fact that makes a grant an attempt, the `attempt`th of its task."""
-    return AttemptStarted(
-        at=wall,
-        gate=gate.name,
-        attempt=attempt,
-        slot_at=grant.slot_at,
-        tats=grant.tats,
-        stopped_ns=stopped_ns(gate, now),
-        probe=grant.probe,
-    )
 
 
 def state_name(gate: Gate) -> GateStateName:

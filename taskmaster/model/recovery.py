@@ -44,24 +44,30 @@ PATIENCE_STEPS = 6
 
 class Seen(Struct, frozen=True):
     """What a reaction needs beside the gate: whether eligible work waits, the newest failure in
-    words, and a random number from [0, 1) that spreads the tripped time."""
+    words, and a random number from [0, 1) that spreads the tripped time. `family` is how many
+    attempts are open at it and below, None where it has no children."""
 
     backlog: bool
     error: str
     u: float
+    family: int | None = None
 
 
 def react(gate: Gate, now: Mono, wall: Wall, seen: Seen) -> tuple[GateEvent, ...]:
     """What follows by rule alone, now. At most one change of control and one of mode."""
     events: list[GateEvent] = []
-    if gate.control == "draining" and gate.in_flight == 0 and not gate.drained:
+    in_flight = gate.in_flight if seen.family is None else seen.family
+    if gate.control == "draining" and in_flight == 0 and not gate.drained:
         events.append(GateDrained(at=wall, mono=now))
     if gate.paused_until is not None and wall >= gate.paused_until:
         events.append(GateResumed(at=wall, mono=now))
         events.extend(ramp_after_stop(gate, now, wall, backlog=seen.backlog, why="paused"))
         return tuple(events)
     if gate.control == "running":
-        changed = _mode_change(gate, now, wall, seen)
+        if seen.family is None:
+            changed = _mode_change(gate, now, wall, seen)
+        else:
+            changed = _parents_change(gate, now, wall)
         if changed is not None:
             events.append(changed)
     return tuple(events)
@@ -99,6 +105,32 @@ def _mode_change(gate: Gate, now: Mono, wall: Wall, seen: Seen) -> GateEvent | N
             return _ramp_change(gate, mode, now, wall, seen)
         case _:
             assert_never(mode)
+
+
+def _parents_change(gate: Gate, now: Mono, wall: Wall) -> GateEvent | None:
+    """A gate with children trips by hand alone, for each child does so by itself. It climbs by
+    time: what is sent in its name says nothing of one endpoint."""
+    mode = gate.mode
+    match mode:
+        case Open():
+            return None
+        case Tripped(until=until):
+            return first_step(gate, now, wall, why="tripped") if now >= until else None
+        case Probing():
+            return first_step(gate, now, wall, why="tripped")
+        case Ramping():
+            if mode.held or now < mode.until:
+                return None
+            return _step(gate, now, wall, step=_share_above(gate, mode.percent), why="step")
+        case _:
+            assert_never(mode)
+
+
+def first_step(
+    gate: Gate, now: Mono, wall: Wall, *, why: RampCause, cause: Cause = BY_RULE
+) -> GateEvent:
+    """The first step of the ramp, or recovered where there is none."""
+    return _step(gate, now, wall, step=0, why=why, cause=cause)
 
 
 def _ramp_change(gate: Gate, mode: Ramping, now: Mono, wall: Wall, seen: Seen) -> GateEvent | None:

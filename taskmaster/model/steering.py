@@ -21,7 +21,7 @@ from taskmaster.events.types import (
     Wall,
 )
 from taskmaster.model.gate import Gate, Open, Ramping, Tripped
-from taskmaster.model.recovery import away_ns
+from taskmaster.model.recovery import away_ns, first_step
 from taskmaster.model.rejected import Rejected
 
 
@@ -60,9 +60,10 @@ SteerCommand = HoldRamp | EndRecovery | TripGate | ProbeGate | NoteRecovery
 
 
 def steer(
-    gate: Gate, command: SteerCommand, now: Mono, wall: Wall
+    gate: Gate, command: SteerCommand, now: Mono, wall: Wall, *, leads: bool = False
 ) -> tuple[GateEvent, ...] | Rejected:
-    """The events of a command; none when the gate is so already."""
+    """The events of a command; none when the gate is so already. One that `leads` others has no
+    endpoint to probe: it goes on by its ramp at once."""
     mode = gate.mode
     match command:
         case HoldRamp(cause=cause, held=held):
@@ -85,6 +86,8 @@ def steer(
         case ProbeGate(cause=cause):
             if not isinstance(mode, Tripped):
                 return _not_so("tripped")
+            if leads:
+                return (first_step(gate, now, wall, why="tripped", cause=cause),)
             return (GateProbed(at=wall, mono=now, cause=cause),)
         case NoteRecovery(depth=depth):
             outage: OutageCause | None = gate.outage

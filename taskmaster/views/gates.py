@@ -27,7 +27,7 @@ WaitingCause = HeldBy | Literal["not_due", "order_key", "series_paused", "behind
 
 class GateView(Struct, frozen=True):
     """A gate now. `due` is what waits there and is due. `live` is its folded state where it was
-    needed."""
+    needed, `above` that of the parent which holds it back."""
 
     row: GateRow
     now: Wall
@@ -36,6 +36,7 @@ class GateView(Struct, frozen=True):
     waits: Wait | None = None
     is_store_away: bool = False
     live: Gate | None = None
+    above: Gate | None = None
 
     @property
     def state(self) -> GateStateName:
@@ -92,6 +93,14 @@ class GateView(Struct, frozen=True):
             return "paused"
         return self.waits.cause if self.waits and self.eligible else None
 
+    @property
+    def holder(self) -> GateName | None:
+        """The parent for which all eligible tasks wait; None: the gate itself holds them."""
+        of_its_own = self.quarantine is not None or self.row.control != "running"
+        if of_its_own or self.is_store_away or self.waits is None or not self.eligible:
+            return None
+        return self.waits.gate
+
     def held_until(self, mono: Mono) -> Wall | None:
         """When that cause ends by itself; None: an event ends it."""
         match self.held_by:
@@ -100,7 +109,8 @@ class GateView(Struct, frozen=True):
             case "quarantined":
                 return self.quarantine.until if self.quarantine else None
             case "paused":
-                return self.row.paused_until
+                holder = self.above if self.holder is not None else None
+                return holder.paused_until if holder else self.row.paused_until
             case _:
                 until = self.waits.until if self.waits else None
                 return None if until is None else Wall(self.now + until - mono)
@@ -143,14 +153,17 @@ async def view_gates(node: Node, rows: Sequence[GateRow]) -> list[GateView]:
 
 def _view(node: Node, row: GateRow, due: Due, now: Wall) -> GateView:
     actor = node.gates.live(row.gate)
+    waits = actor.waits if actor else None
+    holder = node.ports.families.get(waits.gate) if waits and waits.gate else None
     return GateView(
         row=row,
         now=now,
         due=_within(due, row.counts.get("waiting", 0)),
         quarantine=node.gates.quarantine.get(row.gate),
-        waits=actor.waits if actor else None,
+        waits=holder.holds() if holder else waits,
         is_store_away=node.store.is_away,
         live=actor.gate if actor else None,
+        above=holder.gate if holder else None,
     )
 
 

@@ -63,6 +63,7 @@ SplitCause = Literal[
     "ended",
 ]
 """In the order in which they are shown. `ended`: between an end and a redrive."""
+ModeName = Literal["open", "tripped", "probing", "ramping"]
 ORDER: tuple[SplitCause, ...] = get_args(SplitCause)
 
 
@@ -79,7 +80,7 @@ class Standing(Struct, frozen=True):
     since: Wall
     quarantined: bool = False
     stopped: bool = False
-    mode: Literal["open", "tripped", "probing", "ramping"] = "open"
+    mode: ModeName = "open"
     has_rate: bool = False
 
     @property
@@ -109,6 +110,37 @@ def standings(events: Sequence[GateEvent]) -> tuple[Standing, ...]:
     for event in events:
         now = replace(_after(now, event), since=event.at)
         found.append(now)
+    return tuple(found)
+
+
+MODES: tuple[ModeName, ...] = ("open", "ramping", "probing", "tripped")
+"""The later hides the earlier, in the order of semantics 10."""
+
+
+def together(lines: Sequence[Sequence[Standing]]) -> tuple[Standing, ...]:
+    """What a gate and those above it allowed together: what one forbids is forbidden."""
+    found: list[Standing] = []
+    at = [Standing(Wall(0)) for _ in lines]
+    changes = sorted(
+        (
+            (standing.since, number, standing)
+            for number, line in enumerate(lines)
+            for standing in line
+        ),
+        key=lambda change: change[0],
+    )
+    for since, number, standing in changes:
+        at[number] = standing
+        mode = MODES[max(MODES.index(one.mode) for one in at)]
+        found.append(
+            Standing(
+                since,
+                quarantined=any(one.quarantined for one in at),
+                stopped=any(one.stopped for one in at),
+                mode=mode,
+                has_rate=any(one.has_rate for one in at),
+            )
+        )
     return tuple(found)
 
 

@@ -16,6 +16,7 @@ from taskmaster.events.types import (
     GateLimitsChanged,
     GateName,
     GateOpened,
+    GateQuarantined,
     Limits,
     TaskSubmitted,
 )
@@ -50,28 +51,38 @@ def _cancel_requested(records: Any) -> bool:
 class Windows:
     """3.1: in every interval of length T at most `b + r*T` starts, over restarts too.
 
-    3.2: attempts started and not ended are at most the concurrency.
+    3.2: attempts started and not ended are at most the concurrency. Both hold at a gate's parents
+    for all below them together, but for what was open at a gate when it was left alone.
     """
 
     def __init__(self) -> None:
+        self._parents: dict[GateName, GateName] = {}
         self._limits: dict[GateName, Limits] = {}
         self._sends: dict[GateName, list[int]] = defaultdict(list)
         self._changed_at: dict[GateName, int] = {}
         self._open: dict[GateName, int] = defaultdict(int)
+        self._left_alone: dict[GateName, int] = defaultdict(int)
 
     def sent(self, world: Any, sent: Any, records: Any) -> None:
-        del records
-        sends = self._sends[sent.gate]
-        sends.append(sent.at_ns)
-        for rate in self._limits[sent.gate].rates:
-            for back, first in enumerate(reversed(sends), start=1):
-                allowed = rate.burst + rate.rate * (sent.at_ns - first) / rate.per_ns
-                if back > allowed + 1e-6:
-                    raise Broken(
-                        f"{back} starts within {sent.at_ns - first} ns at {sent.gate}, allowed"
-                        f" {allowed:.3f}"
-                    )
-        del world
+        del world, records
+        for gate in self._line(sent.gate):
+            sends = self._sends[gate]
+            sends.append(sent.at_ns)
+            for rate in self._limits[gate].rates:
+                for back, first in enumerate(reversed(sends), start=1):
+                    allowed = rate.burst + rate.rate * (sent.at_ns - first) / rate.per_ns
+                    if back > allowed + 1e-6:
+                        raise Broken(
+                            f"{back} starts within {sent.at_ns - first} ns at {gate}, allowed"
+                            f" {allowed:.3f}"
+                        )
+
+    def _line(self, gate: GateName) -> list[GateName]:
+        """A gate and those above it."""
+        line = [gate]
+        while line[-1] in self._parents:
+            line.append(self._parents[line[-1]])
+        return line
 
     def committed(self, world: Any, batch: Sequence[Append], result: BatchResult) -> None:
         if not isinstance(result, list):
@@ -82,9 +93,12 @@ class Windows:
             for write in append.writes:
                 for event in write.events:
                     self._fold(event, write.stream)
-        for gate, open_count in self._open.items():
-            if open_count > self._limits[gate].concurrency:
-                raise Broken(f"{open_count} attempts are open at {gate}")
+        for gate, limits in self._limits.items():
+            own = self._open[gate]
+            below = [one for one in self._open if one != gate and gate in self._line(one)]
+            family = own + sum(self._open[one] - self._left_alone[one] for one in below)
+            if max(own, family) > limits.concurrency:
+                raise Broken(f"{own} attempts are open at {gate}, {family} with those below")
         del world
 
     def _fold(self, event: Any, stream: str) -> None:
@@ -93,10 +107,16 @@ class Windows:
                 name = GateName(stream.removeprefix("gate-"))
                 self._limits[name] = event.settings.limits
                 self._sends[name].clear()
+                if event.settings.parent is not None:
+                    self._parents[name] = event.settings.parent
+            case GateQuarantined():
+                name = GateName(stream.removeprefix("gate-"))
+                self._left_alone[name] = self._open[name]
             case AttemptStarted(gate=gate):
                 self._open[gate] += 1
             case AttemptSucceeded(gate=gate) | AttemptFailed(gate=gate) | AttemptVoided(gate=gate):
                 self._open[gate] -= 1
+                self._left_alone[gate] = min(self._left_alone[gate], self._open[gate])
             case _:
                 pass
 

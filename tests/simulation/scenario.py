@@ -4,10 +4,9 @@ import asyncio
 import random
 from typing import Any
 
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from taskmaster.actors.ending import task_of
-from taskmaster.actors.gate import GateActor
 from taskmaster.actors.gate_stream import folded_gate
 from taskmaster.actors.intake import Accepted, Replayed
 from taskmaster.actors.messages import GateDone
@@ -38,14 +37,30 @@ from tests.simulation.checks import Broken, Durability, Lifetimes, Windows
 from tests.simulation.world import EPOCH, Faults, World
 
 CAUSE = Cause("test", "simulation")
-GATES = ("slots", "rate", "both")
+PARENTS = {"host": "site", "slots": "host", "rate": "host", "both": "site"}
+GATES = ("site", "host", "slots", "rate", "both")
+"""Those above first."""
 QUICK = RecoverySettings(tripped_max_ns=2 * SECOND, ramp_step_ns=SECOND)
 
 
 def settings_of(rng: random.Random) -> dict[str, GateSettings]:
-    """Three gates with limits from the seed."""
+    """Gates with limits from the seed, three of them below a host and its site in most."""
     burst = rng.choice((1, 2, 5))
-    return {
+    chosen = {
+        "site": GateSettings(
+            limits=Limits(
+                concurrency=rng.choice((4, 8, 64)),
+                rates=rng.choice(((), (Rate(30.0, SECOND, 4),), (Rate(100.0, 10 * SECOND, 9),))),
+            ),
+            recovery=QUICK,
+        ),
+        "host": GateSettings(
+            limits=Limits(
+                concurrency=rng.choice((1, 3, 64)),
+                rates=rng.choice(((), (Rate(rng.choice((3.0, 15.0)), SECOND, burst),))),
+            ),
+            recovery=QUICK,
+        ),
         "slots": GateSettings(limits=Limits(concurrency=rng.choice((1, 3, 8))), recovery=QUICK),
         "rate": GateSettings(
             limits=Limits(
@@ -61,6 +76,10 @@ def settings_of(rng: random.Random) -> dict[str, GateSettings]:
             recovery=QUICK,
         ),
     }
+    for name, parent in PARENTS.items():
+        if rng.random() < 0.8:
+            chosen[name] = replace(chosen[name], parent=GateName(parent))
+    return chosen
 
 
 def run_seed(seed: int, faults: Faults | None = None, *, tasks: int = 24) -> World:
@@ -118,7 +137,7 @@ class _Plan:
             check_live(world, node)
         await asyncio.sleep(1)
         for name in GATES:
-            while not _is_at_rest(node.gates.live(GateName(name))):
+            while not _is_at_rest(node, GateName(name)):
                 if loop.now_ns > deadline:
                     raise Broken(f"gate {name} has attempts open that are nowhere")
                 await asyncio.sleep(0.05)
@@ -220,9 +239,12 @@ def open_tasks(world: World) -> list[str]:
     ]
 
 
-def _is_at_rest(actor: GateActor | None) -> bool:
+def _is_at_rest(node: Node, name: GateName) -> bool:
+    actor, family = node.gates.live(name), node.ports.families.get(name)
     if actor is None or actor.gate is None:
         return True  # it has no live state
+    if family is not None and family.in_flight:
+        return False
     return not actor.gate.in_flight and actor.is_settled
 
 
@@ -231,7 +253,7 @@ def check_live(world: World, node: Node) -> None:
     also after its actor has crashed)."""
     for name in GATES:
         actor = node.gates.live(GateName(name))
-        if actor is None or actor.gate is None or not _is_at_rest(actor):
+        if actor is None or actor.gate is None or not _is_at_rest(node, GateName(name)):
             continue
         snapshot = world.store.reader().gate_snapshot(GateName(name))
         live, fold = asdict(actor.gate), asdict(folded_gate(snapshot, GateName(name)))

@@ -12,13 +12,18 @@ from msgspec import Struct
 from taskmaster.actors import gate as gate_module
 from taskmaster.actors import gates as gates_module
 from taskmaster.actors import intake as intake_module
-from taskmaster.actors import pacer as pacer_module
+from taskmaster.actors import kin as kin_module
+from taskmaster.actors import pace as pace_module
 from taskmaster.actors import task as task_module
 from taskmaster.actors.intake import Accepted, SubmitAnswer, Wish
 from taskmaster.actors.journal import Entry
+from taskmaster.actors.kin import Kin
+from taskmaster.actors.pace import Pace
 from taskmaster.actors.task import TaskActor
 from taskmaster.actors.timer import Timer
 from taskmaster.events.types import Cause, Mono, Position, TaskId, TaskSubmitted
+from taskmaster.model.family import Parent
+from taskmaster.model.gate import Gate, Grant
 from taskmaster.model.limits import Spacing
 from taskmaster.model.retry import Answer
 from tests.simulation.checks import Broken
@@ -115,6 +120,21 @@ class CrashesOnAnAnswer(TaskActor):
         raise ValueError(f"a bug in {answer!r}")
 
 
+def _own_alone(
+    gate: Gate, own: Grant, above: Sequence[Parent], now: Mono, sent_tats: tuple[Mono, ...] = ()
+) -> Grant:
+    del gate, above, now, sent_tats
+    return own
+
+
+class SendsPastItsParents(Kin):
+    """Breaks 3.1 for a family: decided by its limits, and not spaced by what it really sent."""
+
+    @property
+    def paces(self) -> tuple[Pace, ...]:
+        return ()
+
+
 class RaisesInATimer(Timer):
     """Nobody but the loop hears of it."""
 
@@ -142,10 +162,12 @@ MUTANTS = {
         AcknowledgesBeforeTheCommit,
         "was acknowledged and is not in the log",
     ),
-    "paces without a limit": Mutant(pacer_module, "token_at", _no_wait, "starts within"),
+    "paces without a limit": Mutant(pace_module, "token_at", _no_wait, "starts within"),
     "forgets its limit in a crash": Mutant(
         gate_module, "tats_after_crash", _no_memory, "starts within"
     ),
+    "asks no parent": Mutant(kin_module, "admit_below", _own_alone, "with those below"),
+    "sends past its parents": Mutant(gate_module, "Kin", SendsPastItsParents, "starts within"),
     "crashes a task": Mutant(task_module, "TaskActor", CrashesOnAnAnswer, "crashed by Responded"),
     "raises in a timer": Mutant(
         gates_module, "Timer", RaisesInATimer, "Exception in callback RaisesInATimer._fire"
