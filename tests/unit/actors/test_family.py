@@ -229,6 +229,7 @@ def test_a_family_begins_with_its_parents_ramp_after_the_process_was_down() -> N
         await family(node, settings(concurrency=100), A, B)
         for gate in (A, B):
             await submit(node, 100, gate=gate, delay_ns=SECOND)
+        await asyncio.sleep(0.5)
 
     async def second(node: Node) -> int:
         await asyncio.sleep(0.4)
@@ -344,6 +345,7 @@ def test_a_gate_with_open_tasks_keeps_its_parent() -> None:
             said.append(answer.message if isinstance(answer, Rejected) else "done")
         await asyncio.sleep(70)
         await command(node, A, SetGate(below(SITE), CAUSE))
+        await asyncio.sleep(1)
         return said
 
     said = world.live(main)
@@ -365,6 +367,7 @@ def test_two_gates_that_become_each_others_parent_at_once_make_no_ring() -> None
             node.intake.gate_command(A, SetGate(below(B), CAUSE)),
             node.intake.gate_command(B, SetGate(below(A), CAUSE)),
         )
+        await asyncio.sleep(1)  # who was woken by it has looked
         return [type(answer).__name__ for answer in answers]
 
     assert sorted(world.live(main)) == ["GateDone", "Rejected"]
@@ -379,6 +382,7 @@ def test_a_parent_is_not_adaptive() -> None:
         await open_gate(node, learning, SITE)
         wishes = ((HOST, learning), (B, below(SITE)))
         answers = [await node.intake.gate_command(n, SetGate(s, CAUSE)) for n, s in wishes]
+        await asyncio.sleep(1)
         return [answer.field for answer in answers if isinstance(answer, Rejected)]
 
     assert world.live(main) == ["adaptive", "parent"]
