@@ -41,6 +41,7 @@ from taskmaster.events.types import (
     Wall,
     task_stream,
 )
+from taskmaster.model.sharing import Order
 
 (GATE,) = gates(1)
 COMMIT_TASKS = 100
@@ -90,7 +91,7 @@ def cost(path: Path, starts: int) -> Cost:
     """What a decision and the commit of its start took, the page of each reading included."""
     deciding = committing = 0
     with SQLiteStore.open(path) as store, store.reader() as reader:
-        backlog, now = Backlog(MINUTE), Wall(wall_ns() + SECOND)
+        backlog, now = Backlog(Order(MINUTE)), Wall(wall_ns() + SECOND)
         for _ in range(0, starts, COMMIT_TASKS):
             begun = time.perf_counter_ns()
             chosen: list[TaskId] = []
@@ -108,14 +109,14 @@ def cost(path: Path, starts: int) -> Cost:
 
 def _next(backlog: Backlog, reader: SQLiteReader, now: Wall, away: list[TaskId]) -> TaskId:
     if backlog.needs_page(now):
-        backlog.begin_read(away)
+        split = backlog.begin_read(away)
         page = reader.page(
             GATE,
             now,
             limit=PAGE_TASKS + len(away),
             aging_ns=MINUTE,
             max_bytes=PAGE_BYTES,
-            after=backlog.last_lane,
+            split=split,
         )
         take_page(backlog, page, now, 0)
     best = backlog.peek(now)

@@ -4,20 +4,22 @@ Rules of residence: knows ranks, due times and positions; reads nothing itself. 
 that waits; this holds the best page of it, kept exact by the notices of what was committed since:
 
 - a notice at or before the page's position is in the page already;
-- a later one enters only if nothing of its lane is missing or it ranks before what is; where it
-  is one too many, the half whose turn comes last is left to the index;
+- a later one enters only if nothing of its group and lane is missing or it ranks before what is;
+  where it is one too many, the half whose turn comes last is left to the index;
+- groups take turns (`model/sharing.py`), each has lanes of its own; a page and what comes until the
+  next are split by one instant, though the gate may have a newer one by then;
 - where something unknown began to wait (`lose`), the page is read again soon;
 - while a page is being read, what leaves and what comes is remembered and applied on top of it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from heapq import heappop, heappush
 from itertools import zip_longest
 
-from msgspec import Struct
-
-from taskmaster.actors.lanes import NOTHING, Lanes, Rank, Waiting
-from taskmaster.events.types import SECOND, Position, TaskId, Wall
+from taskmaster.actors.lanes import NOTHING, Lanes, Waiting
+from taskmaster.events.split import Missing, Split
+from taskmaster.events.types import GROUPS, SECOND, Group, Position, TaskId, Wall
+from taskmaster.model.sharing import Order, Rank, next_turn
 
 LOW_TASKS = 100
 """A new page is read when fewer than this are left and more may be in the index."""
@@ -27,28 +29,25 @@ AHEAD_NS = SECOND
 """A page of a gate without backlog also holds what becomes due within this time."""
 REREAD_NS = SECOND
 """With a backlog, tasks that become due or were lost are looked for at most this often."""
-
-
-class Missing(Struct, frozen=True):
-    """What a page left in the index: more of the lanes that are `cut`, and whole lanes."""
-
-    cut: tuple[str, ...] = ()
-    more_lanes: bool = False
-
-    def __bool__(self) -> bool:
-        """Whether anything is missing."""
-        return bool(self.cut) or self.more_lanes
+LOW_SHARE = 4
+"""A group that shares the page is short with this part of what the page gave it."""
+NONE = Missing()
 
 
 class Backlog:
-    """Eligible tasks by lane and rank, and soon-due ones by due time. Not for more than one
+    """Eligible tasks by group, lane and rank, and soon-due ones by due time. Not for more than one
     thread."""
 
-    def __init__(self, aging_ns: int) -> None:
-        """`aging_ns` is what a step of priority is worth in a rank."""
-        self._aging_ns = aging_ns
+    def __init__(self, order: Order) -> None:
+        """Hold nothing yet."""
+        self.order = order
+        self._split = self._read_split = Split(order.fresh_since)
+        self._credit = 0
+        self._peeked: tuple[Waiting, int] | None = None
         self._held: dict[TaskId, Waiting] = {}
-        self._lanes = Lanes(self._held, "", more=True)
+        self._lanes: dict[Group, Lanes] = {
+            group: Lanes(self._held, "", more=True) for group in GROUPS
+        }
         self._soon: list[tuple[Wall, Position, TaskId]] = []
         self._position = Position(0)
         self._read_at = Wall(0)
@@ -57,7 +56,6 @@ class Backlog:
         self.next_due_at: Wall | None = None
         self.next_expiry_at: Wall | None = None
         self._reading = False
-        self._read_after = ""
         self._left: set[TaskId] = set()
         self._came: dict[TaskId, tuple[Waiting, Position]] = {}
         self._skipped: set[TaskId] = set()
@@ -70,10 +68,10 @@ class Backlog:
         """How many are in memory."""
         return len(self._held)
 
-    def set_aging(self, aging_ns: int) -> None:
-        """Rank by another aging from the next page on; what is in memory is read again."""
-        if aging_ns != self._aging_ns:
-            self._aging_ns = aging_ns
+    def set_order(self, order: Order) -> None:
+        """Rank and split otherwise from the next page on; what is in memory is read again."""
+        before, self.order = self.order, order
+        if (before.aging_ns, before.fresh_since) != (order.aging_ns, order.fresh_since):
             self.lose()
 
     # --- reading ------------------------------------------------------------------------------
@@ -93,9 +91,8 @@ class Backlog:
         return (is_due or self._is_stale) and now >= self._read_at + REREAD_NS
 
     def _runs_low(self) -> bool:
-        lanes = self._lanes
-        next_lanes_are_missing = lanes.more and lanes.ahead() < LOW_TASKS
-        return len(lanes) < LOW_TASKS or lanes.is_short or next_lanes_are_missing
+        groups = self._lanes.values()
+        return sum(map(len, groups)) < LOW_TASKS or any(map(_runs_low, groups))
 
     def next_look_at(self, now: Wall) -> Wall | None:
         """When to look again by time alone; None while a page is on its way, which comes back."""
@@ -114,25 +111,23 @@ class Backlog:
         """How far ahead of now the next page should look."""
         return AHEAD_NS if self.complete or not self._position else 0
 
-    @property
-    def last_lane(self) -> str:
-        """The key of the lane that started last; a page begins after it."""
-        return self._lanes.last
-
-    def begin_read(self, away: Iterable[TaskId]) -> None:
-        """A page was asked for; remember what changes until it comes. Tasks that are `away`, in
-        flight or being changed, may still wait in it; when they wait again, they are told."""
+    def begin_read(self, away: Iterable[TaskId]) -> Split:
+        """A page is asked for, split so; remember what changes until it comes. Tasks that are
+        `away`, in flight or being changed, may still wait in it; when they wait again, they are
+        told."""
         self._reading, self._has_left = True, False
-        self._read_after = self._lanes.last
+        last: dict[Group, str] = {group: lanes.last for group, lanes in self._lanes.items()}
+        self._read_split = Split(self.order.fresh_since, last=last)
         self._left = set(away)
         self._came.clear()
+        return self._read_split
 
     def take(
         self,
         waiting: list[Waiting],
         *,
         position: Position,
-        missing: Missing,
+        missing: Mapping[Group, Missing],
         now: Wall,
         covered_until: Wall,
         next_due_at: Wall | None,
@@ -141,10 +136,11 @@ class Backlog:
         """Replace what is in memory by a page read at `position`."""
         self._reading = False
         self._held.clear()
-        last = self._lanes.last
-        self._lanes = Lanes(self._held, self._read_after, more=missing.more_lanes)
-        if last != self._read_after:
-            self._lanes.go_on_after(last)
+        self._split = self._read_split
+        self._lanes = {
+            group: self._begun(group, lanes.last, missing.get(group, NONE))
+            for group, lanes in self._lanes.items()
+        }
         self._soon.clear()
         self._position = position
         self._read_at = now
@@ -156,15 +152,26 @@ class Backlog:
         for item in waiting:
             if item.task.id not in self._left:
                 self._put(item, now)
-        ends = {item.task.submitted.fair_key: self._rank(item) for item in waiting}
-        for key in missing.cut:
-            self._lanes.cut(key, ends.get(key, NOTHING))
+        ends = {(self._group(i), i.task.submitted.fair_key): self._rank(i) for i in waiting}
+        for group, lacks in missing.items():
+            lanes = self._lanes[group]
+            lanes.page_size = len(lanes)
+            for key in lacks.cut:
+                lanes.cut(key, ends.get((group, key), NOTHING))
         came, self._came = self._came, {}
         self._skipped, self._left = self._left, set()
         for item, at in came.values():
             self.offer(item, at, now)
         if self._lost:
             self.lose()
+
+    def _begun(self, group: Group, last: str, missing: Missing) -> Lanes:
+        """The lanes of a page that began after the lane whose turn it then was."""
+        after = self._read_split.last[group]
+        lanes = Lanes(self._held, after, more=missing.more_lanes)
+        if last != after:
+            lanes.go_on_after(last)
+        return lanes
 
     # --- notices ------------------------------------------------------------------------------
 
@@ -180,7 +187,7 @@ class Backlog:
             known = self.next_expiry_at
             self.next_expiry_at = expires_at if known is None else min(known, expires_at)
         is_far = task.due_at > max(now, self.covered_until)
-        missing_from = self._lanes.missing_from(task.submitted.fair_key)
+        missing_from = self._lanes[self._group(item)].missing_from(task.submitted.fair_key)
         if is_far if missing_from is None else self._rank(item) >= missing_from:
             if task.due_at > now:
                 self._note_due(task.due_at)
@@ -197,33 +204,38 @@ class Backlog:
         self.complete = False
 
     def _keep_the_best(self, now: Wall) -> None:
-        """Leave the half whose turn comes last to the index."""
-        by_turn = self._by_turn()
-        kept, left = by_turn[: MOST_TASKS // 2], by_turn[MOST_TASKS // 2 :]
-        before, lanes = self._lanes, {item.task.submitted.fair_key for item in kept}
-        more = any(item.task.submitted.fair_key not in lanes for item in left)
+        """Leave the half of each group whose turn comes last to the index."""
+        turns: dict[Group, list[Waiting]] = {group: self._by_turn(group) for group in GROUPS}
         self._held.clear()
         self._soon.clear()
-        self._lanes = Lanes(self._held, before.last, more=before.more or more)
         self.complete = False
+        for group, by_turn in turns.items():
+            half = max(1, len(by_turn) // 2)
+            self._keep(group, by_turn[:half], by_turn[half:], now)
+
+    def _keep(self, group: Group, kept: list[Waiting], left: list[Waiting], now: Wall) -> None:
+        before, keys = self._lanes[group], {item.task.submitted.fair_key for item in kept}
+        more = any(item.task.submitted.fair_key not in keys for item in left)
+        lanes = self._lanes[group] = Lanes(self._held, before.last, more=before.more or more)
         for item in kept:
             self._put(item, now)
-        for key in lanes:
+        for key in keys:
             missing_from = before.missing_from(key)
             if missing_from is not None:
-                self._lanes.cut(key, missing_from)
+                lanes.cut(key, missing_from)
         for item in left:
-            if item.task.submitted.fair_key in lanes:
-                self._lanes.cut(item.task.submitted.fair_key, self._rank(item))
+            if item.task.submitted.fair_key in keys:
+                lanes.cut(item.task.submitted.fair_key, self._rank(item))
             if item.task.due_at > now:
                 self._note_due(item.task.due_at)
 
-    def _by_turn(self) -> list[Waiting]:
-        """What is in memory as it would start: the best of each lane, then the next best."""
+    def _by_turn(self, group: Group) -> list[Waiting]:
+        """A group in memory as it would start: the best of each lane, then the next best."""
         lanes: dict[str, list[Waiting]] = {}
-        for item in sorted(self._held.values(), key=self._rank):
+        held = (item for item in self._held.values() if self._group(item) == group)
+        for item in sorted(held, key=self._rank):
             lanes.setdefault(item.task.submitted.fair_key, []).append(item)
-        circle = [lanes[key] for key in sorted(lanes, key=self._lanes.distance)]
+        circle = [lanes[key] for key in sorted(lanes, key=self._lanes[group].distance)]
         return [item for turn in zip_longest(*circle) for item in turn if item is not None]
 
     def remove(self, task_id: TaskId) -> None:
@@ -247,21 +259,43 @@ class Backlog:
     # --- serving ------------------------------------------------------------------------------
 
     def peek(self, now: Wall) -> Waiting | None:
-        """The best eligible task of the lane whose turn it is, or None."""
+        """Of the group whose turn it is the best eligible task of the lane whose turn it is."""
         self._ripen(now)
-        return self._lanes.head()
+        heads = self._heads()
+        ranks: dict[Group, Rank] = {group: self._rank(item) for group, item in heads.items()}
+        turn = next_turn(ranks, self._credit, self.order.share)
+        if turn is None:
+            return None
+        item = heads[turn.group]
+        self._peeked = item, turn.credit
+        return item
+
+    def peek_oldest(self, now: Wall) -> Waiting | None:
+        """Of those that are next in their groups the one that has been due longest."""
+        self._ripen(now)
+        return min(self._heads().values(), key=lambda item: item.task.due_at, default=None)
 
     def peek_least_probed(self, now: Wall) -> Waiting | None:
         """Of the eligible tasks in memory the best of those probed least (semantics 4.3): one
         that always fails keeps no gate from recovering."""
         self._ripen(now)
-        held = self._lanes.entries()
+        held = (entry for lanes in self._lanes.values() for entry in lanes.entries())
         return min(held, key=lambda e: (e[2].task.probes, e[:2]), default=(None, None, None))[2]
 
     def pop(self, item: Waiting) -> None:
         """Take out what was peeked at, for it starts: the turn of its lane is over."""
-        self._lanes.start(item)
+        peeked, self._peeked = self._peeked, None
+        if peeked is not None and peeked[0] is item:  # no turn is used up by a probe
+            self._credit = peeked[1]
+        self._lanes[self._group(item)].start(item)
         self.remove(item.task.id)
+
+    def _heads(self) -> dict[Group, Waiting]:
+        heads: dict[Group, Waiting] = {}
+        for group, lanes in self._lanes.items():
+            if lanes.may_have and (head := lanes.head()) is not None:
+                heads[group] = head
+        return heads
 
     def next_soon_at(self) -> Wall | None:
         """When the next task in memory becomes due."""
@@ -276,16 +310,27 @@ class Backlog:
             task_id = heappop(soon)[2]
             item = self._held.get(task_id)
             if item is not None and item.task.due_at <= now:
-                self._lanes.put(self._rank(item), item)
+                self._lanes[self._group(item)].put(self._rank(item), item)
 
     def _put(self, item: Waiting, now: Wall) -> None:
         task = item.task
         self._held[task.id] = item
         if task.due_at <= now:
-            self._lanes.put(self._rank(item), item)
+            self._lanes[self._group(item)].put(self._rank(item), item)
         else:
             heappush(self._soon, (task.due_at, item.number, task.id))
 
     def _rank(self, item: Waiting) -> Rank:
         task = item.task
-        return task.due_at - task.submitted.priority * self._aging_ns, item.number
+        return task.due_at - task.submitted.priority * self.order.aging_ns, item.number
+
+    def _group(self, item: Waiting) -> Group:
+        task = item.task
+        return self._split.group(task.due_at, retry=task.retrying, redriven=task.redriven)
+
+
+def _runs_low(lanes: Lanes) -> bool:
+    """Whether a page should be read before what is in memory has started."""
+    low = min(LOW_TASKS, -(-lanes.page_size // LOW_SHARE))
+    lacks_lanes = lanes.more and lanes.ahead() < low
+    return lanes.is_short or lacks_lanes or (lanes.is_cut and len(lanes) < low)

@@ -57,6 +57,7 @@ from taskmaster.model.gate import (
 )
 from taskmaster.model.limits import tats_after_crash
 from taskmaster.model.recovery import next_reaction_at
+from taskmaster.model.sharing import order_of
 from taskmaster.model.task import Task, fold
 from taskmaster.supervision import LoopActor, tell
 
@@ -200,7 +201,7 @@ class GateActor(LoopActor):
         sent = tats_after_crash(paces(gate), gate.tats, now)
         self._kin.join(gate)
         pacer = Pacer(self._ports.clock, allowed(gate), sent, self._kin.paces)
-        self._backlog = Backlog(gate.settings.aging_ns)
+        self._backlog = Backlog(order_of(gate))
         own = partial(tell, self.actor_ref)
         self._pages = Pages(self._ports.reader, self._name, partial(tell, self.actor_ref))
         self._idle = IdleTasks(self._line, self._ports, self.spawn, own, self._stopped_ns)
@@ -260,7 +261,7 @@ class GateActor(LoopActor):
             return True
         if not self._knows_backlog or not self._stream.is_settled:
             return False
-        item = self._backlog.peek(wall)
+        item = self._backlog.peek_oldest(wall)
         events = self._silence.end(
             self._live_gate(),
             backlog=item is not None or self._idle.has_work or self._kin.has_waiting,
@@ -304,9 +305,8 @@ class GateActor(LoopActor):
         if not (unknown or self._ports.may_start) or not backlog.needs_page(wall):
             return
         assert self._line.tasks is not None
-        aging_ns = self._live_gate().settings.aging_ns
         running = self._line.tasks.running.keys()
-        self.spawn(self._pages.read(backlog, wall, aging_ns, running, self._idle.busy))
+        self.spawn(self._pages.read(backlog, wall, running, self._idle.busy))
 
     def _page_read(self, message: PageRead) -> None:
         take_page(self._backlog, message.page, message.now, message.ahead_ns)
@@ -417,7 +417,7 @@ class GateActor(LoopActor):
         assert committed, "another writer of the gate's stream"
         self._gate = gate = self._stream.after_append(self._live_gate())
         self._line.concurrency = gate.settings.limits.concurrency
-        self._backlog.set_aging(gate.settings.aging_ns)
+        self._backlog.set_order(order_of(gate))
         assert self._line.pacer is not None
         self._line.pacer.change(allowed(gate))
         self._ports.families.link(self._name, gate.settings.parent)

@@ -22,8 +22,9 @@ from taskmaster.events.types import (
     gate_stream,
 )
 from taskmaster.model.control import GateCommand, decide
-from taskmaster.model.gate import Bucket, Gate, Open, Ramping, evolve, is_calm
+from taskmaster.model.gate import Gate, Open, Ramping, evolve, is_calm
 from taskmaster.model.learning import Window, learn
+from taskmaster.model.outcomes import Bucket
 from taskmaster.model.quota import is_used, learn_rate
 from taskmaster.model.recovery import Seen, react
 from taskmaster.model.rejected import Rejected

@@ -12,10 +12,9 @@ from heapq import heappop, heappush
 from msgspec import Struct, field
 
 from taskmaster.events.types import Position, TaskId
+from taskmaster.model.sharing import Rank
 from taskmaster.model.task import Task
 
-Rank = tuple[int, Position]
-"""`due_at - priority * aging`, lower first, then the order of submission (semantics 3.9)."""
 NOTHING: Rank = (-(2**63), Position(0))
 """Ranks before whatever waits."""
 
@@ -47,6 +46,10 @@ class Lanes:
         self.more = more
         self.is_short = False
         """Whether a turn was passed over because what is due to it is in the index alone."""
+        self.is_cut = False
+        """Whether a lane has more in the index."""
+        self.page_size = 0
+        """How many there were when a page had been put in that left more."""
         self._lanes: dict[str, _Lane] = {}
         self._circle: list[tuple[bool, str]] = []
         self._count = 0
@@ -55,6 +58,11 @@ class Lanes:
     def __len__(self) -> int:
         """How many are there, with those that are no longer held and were not come across."""
         return self._size
+
+    @property
+    def may_have(self) -> bool:
+        """Whether it is worth while to look for a head."""
+        return bool(self._circle)
 
     def put(self, rank: Rank, item: Waiting) -> None:
         """A task that is eligible."""
@@ -72,6 +80,7 @@ class Lanes:
 
     def cut(self, key: str, rank: Rank) -> None:
         """A lane has more in the index, not before that rank."""
+        self.is_cut = True
         lane = self._lane(key)
         known = lane.missing_from
         lane.missing_from = rank if known is None else min(known, rank)

@@ -6,10 +6,11 @@ Rules of residence: between the reader's words and the backlog's; bounds live he
 from collections.abc import Callable, Collection, Coroutine, Iterable
 from typing import Any, cast
 
-from taskmaster.actors.backlog import Backlog, Missing
+from taskmaster.actors.backlog import Backlog
 from taskmaster.actors.lanes import Waiting
 from taskmaster.actors.messages import PageRead
 from taskmaster.events.log import Page, Reader, WaitingTask
+from taskmaster.events.split import Split
 from taskmaster.events.types import SECOND, GateName, TaskEvent, TaskId, Wall
 from taskmaster.model.task import fold
 
@@ -36,21 +37,20 @@ class Pages:
         self,
         backlog: Backlog,
         now: Wall,
-        aging_ns: int,
         running: Collection[TaskId],
         busy: Iterable[TaskId],
     ) -> Coroutine[Any, Any, None]:
         """Read the best from now on, and as many more as are `running`, for the page may still
         show those as waiting; or as many as `PAGE_BYTES` hold."""
-        backlog.begin_read((*running, *busy))
+        split = backlog.begin_read((*running, *busy))
         is_fast = not backlog.complete and now - self._asked_at < FAST_NS
         self._asked_at = now
         most = (FAST_PAGE_TASKS if is_fast else PAGE_TASKS) + len(running)
-        after, ahead_ns = backlog.last_lane, backlog.ahead_ns()
-        return self._read(now, aging_ns, most=most, after=after, ahead_ns=ahead_ns)
+        aging_ns, ahead_ns = backlog.order.aging_ns, backlog.ahead_ns()
+        return self._read(now, split, aging_ns=aging_ns, most=most, ahead_ns=ahead_ns)
 
     async def _read(
-        self, now: Wall, aging_ns: int, *, most: int, after: str, ahead_ns: int
+        self, now: Wall, split: Split, *, aging_ns: int, most: int, ahead_ns: int
     ) -> None:
         page = await self._reader.page(
             self._gate,
@@ -59,7 +59,7 @@ class Pages:
             aging_ns=aging_ns,
             max_bytes=PAGE_BYTES,
             ahead_ns=ahead_ns,
-            after=after,
+            split=split,
         )
         self._tell(PageRead(page, now, ahead_ns))
 
@@ -69,7 +69,7 @@ def take_page(backlog: Backlog, page: Page, now: Wall, ahead_ns: int) -> None:
     backlog.take(
         [_waiting(task) for task in page.tasks],
         position=page.position,
-        missing=Missing(page.cut, page.more_lanes),
+        missing=page.missing,
         now=now,
         covered_until=Wall(now + ahead_ns if page.complete else now),
         next_due_at=page.next_due_at,

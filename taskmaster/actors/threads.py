@@ -29,6 +29,7 @@ from taskmaster.events.log import (
     TaskRow,
     Unknown,
 )
+from taskmaster.events.split import WHOLE, Split
 from taskmaster.events.types import (
     BulkId,
     GateName,
@@ -148,7 +149,7 @@ class ThreadReader:
         aging_ns: int,
         max_bytes: int,
         ahead_ns: int = 0,
-        after: str = "",
+        split: Split = WHOLE,
     ) -> Page:
         """As `Reader.page`."""
         return await self._ask(
@@ -159,7 +160,7 @@ class ThreadReader:
                 aging_ns=aging_ns,
                 max_bytes=max_bytes,
                 ahead_ns=ahead_ns,
-                after=after,
+                split=split,
             )
         )
 

@@ -214,7 +214,7 @@ class GateFold:
             place = (task.gate, task.held, task.due_at // MINUTE)
             self._due[place] = self._due.get(place, 0) + count
             if task.fair_key:
-                lane = (task.gate, task.fair_key, task.priority)
+                lane = (task.gate, task.fair_key, task.band)
                 self._lanes[lane] = self._lanes.get(lane, 0) + count
 
 

@@ -45,7 +45,7 @@ from taskmaster.events.rows import (
     series_of,
     task_of,
 )
-from taskmaster.events.task_columns import sort_task
+from taskmaster.events.task_columns import retried, revived, sort_task
 from taskmaster.events.types import (
     NEW,
     ActorCrashed,
@@ -199,6 +199,7 @@ class _Batch:
             state=WAITING,
             version=fact.version,
             priority=event.priority,
+            band=event.priority,
             due_at=event.due_at,
             submitted_at=event.at,
             changed_at=event.at,
@@ -254,7 +255,7 @@ class _Batch:
         match event.next:
             case "retry":
                 due_at = task.due_at if event.retry_at is None else event.retry_at
-                self._put(replace(task, state=WAITING, due_at=due_at))
+                self._put(replace(task, state=WAITING, due_at=due_at, band=retried(task.band)))
             case "uncertain":
                 self._put(replace(task, state=UNCERTAIN))
             case "dead":
@@ -275,8 +276,9 @@ class _Batch:
         self._put(moved)
 
     def _revived(self, fact: Recorded, event: TaskRevived) -> None:
-        task = replace(self._moved(fact, event.at), state=WAITING, due_at=event.due_at)
-        self._put(task)
+        task = self._moved(fact, event.at)
+        band = revived(task.band, redriven=event.redriven)
+        self._put(replace(task, state=WAITING, due_at=event.due_at, band=band))
         self._key_lives_until(task, None)
         self._occurrence_opened(task, opened=True)
 
@@ -284,7 +286,8 @@ class _Batch:
         task = self._moved(fact, event.at)
         url = task.url if event.request is None else event.request.url
         priority, expires_at = event.priority, event.expires_at
-        self._put(replace(task, url=url, priority=priority, expires_at=expires_at))
+        band = task.band - task.priority + priority
+        self._put(replace(task, url=url, priority=priority, band=band, expires_at=expires_at))
 
     def _moved_gate(self, fact: Recorded, event: TaskMoved) -> None:
         """A key that it leaves behind lives on for a while and answers who submits it again."""

@@ -12,6 +12,8 @@ from msgspec import Struct
 from taskmaster.events.rows import (
     IN_FLIGHT,
     LAST_OPEN,
+    REDRIVEN,
+    RETRY,
     WAITING,
     AttemptEntry,
     BucketEntry,
@@ -25,7 +27,7 @@ from taskmaster.events.rows import (
     TaskEntry,
 )
 
-INDEX_VERSION = 7
+INDEX_VERSION = 8
 """Of the index's tables and of the fold; a log with another one is folded anew."""
 
 Kind = Literal["bigint", "text", "boolean", "bytea"]
@@ -86,17 +88,20 @@ ATTEMPT = _table("attempt", AttemptEntry, "position")
 OUTCOME = _table("outcome", OutcomeEntry, "gate", "second")
 DUE_BUCKET = _table("due_bucket", BucketEntry, "gate", "held", "minute")
 BULK = _table("bulk", BulkEntry, "id")
-LANE = _table("lane", LaneEntry, "gate", "fair_key", "priority")
+LANE = _table("lane", LaneEntry, "gate", "fair_key", "band")
 TABLES = (TASK, LABEL, KEY, SERIES, GATE, ATTEMPT, OUTCOME, DUE_BUCKET, LANE, BULK)
 
 INDEXES = (
     "CREATE UNIQUE INDEX task_id ON task (id)",
-    # One range for each priority of a lane; a page is their merge (hard spot 5).
-    f"""CREATE INDEX task_range ON task (gate, fair_key, priority, due_at, number)
+    # One range for each band of a lane; a page is their merge (hard spot 5).
+    f"""CREATE INDEX task_range ON task (gate, fair_key, band, due_at, number)
         WHERE state = {WAITING} AND held = 0""",
-    # What is due next over all lanes. Tasks without a key are one lane, which needs no row here.
+    # What is due next over all lanes. Tasks without a key are one lane, of which only those that
+    # are tried again or redriven need a row here.
     f"""CREATE INDEX task_due ON task (gate, due_at)
-        WHERE state = {WAITING} AND held = 0 AND fair_key <> ''""",
+        WHERE state = {WAITING} AND held = 0 AND (fair_key <> '' OR band >= {REDRIVEN})""",
+    f"""CREATE INDEX task_redriven ON task (gate, due_at)
+        WHERE state = {WAITING} AND held = 0 AND band % {RETRY} >= {REDRIVEN}""",
     f"CREATE INDEX task_held ON task (gate, due_at) WHERE state = {WAITING} AND held <> 0",
     f"""CREATE INDEX task_expiry ON task (gate, expires_at)
         WHERE state = {WAITING} AND expires_at IS NOT NULL""",

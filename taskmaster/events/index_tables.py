@@ -67,7 +67,7 @@ def _part(table: Table, *names: str) -> _Part:
 
 _TASK_CHANGES = _part(
     TASK,
-    *("number", "state", "version", "due_at", "changed_at"),
+    *("number", "state", "version", "band", "due_at", "changed_at"),
     *("attempts", "nominal_at", "expires_at", "held", "started"),
 )
 _TASK_STEPS = _part(TASK, "number", "state", "version", "changed_at", "attempts", "started")
@@ -78,7 +78,7 @@ _STARTS = _part(ATTEMPT, "position", "gate", "task", "attempt", "slot_at")
 _ENDS = _part(ATTEMPT, "position", "ended_position", "ended_at", "outcome")
 
 _LANE_NEXT = f"""(SELECT due_at, number FROM task WHERE task.gate = lane.gate
-    AND task.fair_key = lane.fair_key AND task.priority = lane.priority
+    AND task.fair_key = lane.fair_key AND task.band = lane.band
     AND state = {WAITING} AND held = 0 ORDER BY due_at, number LIMIT 1)"""
 
 

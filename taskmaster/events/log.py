@@ -11,11 +11,13 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
+from taskmaster.events.split import WHOLE, Missing, Split
 from taskmaster.events.types import (
     AnyEvent,
     BulkId,
     GateName,
     GateSettings,
+    Group,
     Mono,
     Position,
     SeriesName,
@@ -262,11 +264,11 @@ class WaitingTask(Struct, frozen=True):
 
 
 class Page(Struct, frozen=True):
-    """What comes next in a gate: eligible tasks, those of one lane (the tasks with one `fair_key`)
-    in order of rank, at a snapshot of the log.
+    """What comes next in a gate: eligible tasks, those of one group and lane (the tasks with one
+    `fair_key`) in order of rank, at a snapshot of the log.
 
-    `complete`: no eligible task is missing. Otherwise `cut` are the keys of lanes that may have
-    more than is here, and `more_lanes` says whether there are lanes that are not. `next_due_at`:
+    `complete`: no eligible task is missing. Otherwise `missing` says of which groups, and there
+    of which lanes, more may be in the index than is here. `next_due_at`:
     the earliest due time after `now` of a task that waits, or None. `expired` are tasks that
     wait, held ones included, whose `expires_at` has passed (at most 500); with that many the page
     may be short, though more is eligible.
@@ -276,8 +278,7 @@ class Page(Struct, frozen=True):
     complete: bool
     tasks: tuple[WaitingTask, ...]
     next_due_at: Wall | None
-    cut: tuple[str, ...] = ()
-    more_lanes: bool = False
+    missing: dict[Group, Missing] = {}
     next_expiry_at: Wall | None = None
     expired: tuple[TaskId, ...] = ()
 
@@ -315,12 +316,13 @@ class Reader(Protocol):
         aging_ns: int,
         max_bytes: int,
         ahead_ns: int = 0,
-        after: str = "",
+        split: Split = WHOLE,
     ) -> Page:
         """What comes next in `gate`, by `due_at - priority * aging_ns`, then by number.
 
-        Where several lanes are eligible, each gives its best, as many as the others; of more
-        lanes than a page has room for, those whose keys follow `after` in a circle.
+        The groups of `split` that have something share the page. Where several lanes of one are
+        eligible, each gives its best, as many as the others; of more lanes than a page has room
+        for, those whose keys follow the last one in a circle.
 
         With `ahead_ns` tasks that become due within it are there too, and `complete` and
         `next_due_at` speak of `now + ahead_ns`; `expired` always speaks of `now`.

@@ -33,6 +33,7 @@ from taskmaster.events.page import next_page
 from taskmaster.events.ready import first_due
 from taskmaster.events.rebuild import Difference, check_index
 from taskmaster.events.rows import SERIES_STATES, BulkEntry, GateEntry, SeriesEntry, TaskEntry
+from taskmaster.events.split import WHOLE, Split
 from taskmaster.events.task_list import NO_BOUND, list_tasks, public_row
 from taskmaster.events.types import (
     NEW,
@@ -122,7 +123,7 @@ class LogReader(ABC):
         aging_ns: int,
         max_bytes: int,
         ahead_ns: int = 0,
-        after: str = "",
+        split: Split = WHOLE,
     ) -> Page:
         """As `Reader.page`."""
         with self._snapshot() as database:
@@ -134,7 +135,7 @@ class LogReader(ABC):
                 limit=limit,
                 aging_ns=aging_ns,
                 max_bytes=max_bytes,
-                after=after,
+                split=split,
             )
 
     def gate_snapshot(self, gate: GateName) -> GateSnapshot:

@@ -42,6 +42,9 @@ KEY_LIFE_NS = 7 * DAY
 BUCKET_SECONDS = 120
 """How far back from its newest outcome a gate keeps them; twice the default window of a trip."""
 PRIORITIES = range(10)
+REDRIVEN, RETRY = 10, 20
+"""A task's band, the range it is read from: its priority, so much more once it was redriven, and
+so much more while it waits to be tried again."""
 
 HELD_BY_ORDER = 1
 HELD_BY_SERIES = 2
@@ -50,7 +53,7 @@ DuePlace = tuple[GateName, int, int]
 """Where tasks that wait are counted: gate, what holds them (0: nothing), minute of the due time."""
 
 LanePlace = tuple[GateName, str, int]
-"""Where tasks with a `fair_key` wait: gate, that key, priority."""
+"""Where tasks with a `fair_key` wait: gate, that key, band."""
 
 SERIES_STATES = ("active", "paused", "ended")
 ACTIVE, PAUSED, ENDED = range(3)
@@ -76,6 +79,7 @@ class TaskEntry(Struct, frozen=True, array_like=True, gc=False):
     state: int
     version: Version
     priority: int
+    band: int
     due_at: Wall
     submitted_at: Wall
     changed_at: Wall
@@ -191,7 +195,7 @@ class LaneEntry(Struct, frozen=True, array_like=True, gc=False):
 
     gate: GateName
     fair_key: str
-    priority: int
+    band: int
     waiting: int
     next_due_at: Wall | None = None
     next_number: Position | None = None

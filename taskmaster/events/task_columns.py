@@ -3,7 +3,7 @@
 Rules of residence: pure; compares two rows and sorts the later one into `Changes`.
 """
 
-from taskmaster.events.rows import Changes, TaskEntry
+from taskmaster.events.rows import REDRIVEN, RETRY, Changes, TaskEntry
 
 
 def sort_task(before: TaskEntry | None, after: TaskEntry, out: Changes) -> None:
@@ -25,7 +25,19 @@ def _has_stepped(before: TaskEntry, after: TaskEntry) -> bool:
     """Whether an attempt started or ended, and neither a time nor what holds it has changed."""
     return (
         before.due_at == after.due_at
+        and before.band == after.band
         and before.held == after.held
         and before.expires_at == after.expires_at
         and before.nominal_at == after.nominal_at
     )
+
+
+def retried(band: int) -> int:
+    """The band of a task that waits to be tried again."""
+    return band % RETRY + RETRY
+
+
+def revived(band: int, *, redriven: bool) -> int:
+    """The band of a task that begins anew; what was redriven once stays so."""
+    first = band % RETRY
+    return first + REDRIVEN if redriven and first < REDRIVEN else first

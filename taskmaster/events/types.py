@@ -6,7 +6,7 @@ lives here, and nothing of the project is imported. Instants and durations are i
 nanoseconds. No secret may be a field.
 """
 
-from typing import Literal, NewType
+from typing import Literal, NewType, get_args
 
 from msgspec import Struct
 
@@ -32,6 +32,10 @@ Stream = NewType("Stream", str)
 Position = NewType("Position", int)
 Version = NewType("Version", int)
 Epoch = NewType("Epoch", int)
+
+Group = Literal["fresh", "backlog", "retries", "redriven"]
+"""What is eligible at a gate falls in groups that take turns."""
+GROUPS: tuple[Group, ...] = get_args(Group)
 
 NEW = Version(0)
 """The version of a stream that has no events yet."""
@@ -272,10 +276,12 @@ class TaskDied(Event, frozen=True, kw_only=True):
 
 
 class TaskRevived(Event, frozen=True, kw_only=True):
-    """A task that had ended, or was held as uncertain, was given to its gate again."""
+    """A task that had ended, or was held as uncertain, was given to its gate again: `redriven`, or
+    as it was before, where its end was taken back."""
 
     gate: GateName
     due_at: Wall
+    redriven: bool = True
 
 
 class TaskEdited(Event, frozen=True, kw_only=True):
@@ -409,7 +415,8 @@ class Limits(Struct, frozen=True, omit_defaults=True):
 
 
 class RecoverySettings(Struct, frozen=True, omit_defaults=True):
-    """When a gate trips and how it comes back (semantics 4). No steps: no ramp."""
+    """When a gate trips and how it comes back (semantics 4). No steps: no ramp. `fresh_share` is
+    what work that became due since then gets of the starts, 0: all goes by rank."""
 
     trip_failures: int = 5
     trip_ratio: float = 0.5
@@ -420,6 +427,7 @@ class RecoverySettings(Struct, frozen=True, omit_defaults=True):
     ramp_steps: tuple[int, ...] = (5, 10, 25, 50, 100)
     ramp_step_ns: int = 10 * SECOND
     ramp_after_ns: int = MINUTE
+    fresh_share: float = 0.5
 
 
 class Adaptive(Struct, frozen=True, omit_defaults=True):

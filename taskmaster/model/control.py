@@ -28,7 +28,8 @@ from taskmaster.events.types import (
     Wall,
 )
 from taskmaster.model.family import refuse_move
-from taskmaster.model.gate import KEPT_SECONDS, Gate
+from taskmaster.model.gate import Gate
+from taskmaster.model.outcomes import KEPT_SECONDS
 from taskmaster.model.recovery import ramp_after_raise, ramp_after_stop
 from taskmaster.model.rejected import Rejected, invalid
 from taskmaster.model.steering import SteerCommand, steer

@@ -12,7 +12,6 @@ from msgspec.structs import replace
 
 from taskmaster.events.types import (
     NEW,
-    SECOND,
     AttemptFailed,
     AttemptStarted,
     AttemptSucceeded,
@@ -57,14 +56,14 @@ from taskmaster.model.limits import (
     spend,
     token_at,
 )
+from taskmaster.model.outcomes import Bucket, counted, failed_by
 from taskmaster.model.quota import Quota, quota_of
-
-KEPT_SECONDS = 120
-"""Outcomes older than this are forgotten; no trip window may be longer."""
-
 
 OUTAGES: dict[RampCause, OutageCause] = {why: why for why in get_args(OutageCause)}
 """A ramp that begins for one of these is an outage of that cause; any other follows a probe."""
+
+WITHIN_RAMP: frozenset[RampCause] = frozenset(("step", "fallback", "limits"))
+"""Steps for one of these go on with the ramp that a gate is on."""
 
 
 class Open(Struct, frozen=True, gc=False):
@@ -108,22 +107,13 @@ WaitCause = Literal[
 ]
 
 
-class Bucket(Struct, frozen=True, gc=False):
-    """Attempts that ended in one second; `failed` is the endpoint's fault. The others took
-    `took_ns` together."""
-
-    second: int
-    ended: int
-    failed: int
-    took_ns: int = 0
-
-
 class Gate(Struct, frozen=True):
     """A gate's state. `in_flight` is starts less ends, never a stored counter.
 
     `failed` sums up `buckets`. `recoveries` counts the outages that were recorded; `has_recovery`
-    says that the present one is among them. `stopped_ns` is the whole time in which the gate was
-    paused, tripped or probing, up to `stopped_since` when that is set.
+    says that the present one is among them. What was due before `fresh_since`, when the newest ramp
+    or recovery began, is the backlog of an outage. `stopped_ns` is the whole time in which the gate
+    was paused, tripped or probing, up to `stopped_since` when that is set.
     """
 
     name: GateName
@@ -142,6 +132,7 @@ class Gate(Struct, frozen=True):
     recoveries: int = 0
     has_recovery: bool = False
     outage: OutageCause | None = None
+    fresh_since: Wall | None = None
     throttled_until: Mono = Mono(0)
     failures_in_row: int = 0
     buckets: tuple[Bucket, ...] = ()
@@ -268,55 +259,30 @@ def evolve_attempt(gate: Gate, event: AttemptFact) -> Gate:
                 gate,
                 in_flight=gate.in_flight - 1,
                 failures_in_row=0,
-                buckets=_counted(gate.buckets, event.at, took_ns=event.duration_ns),
-                failed=_failed_by(gate, event.at),
+                buckets=counted(gate.buckets, event.at, took_ns=event.duration_ns),
+                failed=failed_by(gate.buckets, gate.failed, event.at),
             )
         case AttemptFailed(fault="endpoint"):
             return replace(
                 gate,
                 in_flight=gate.in_flight - 1,
                 failures_in_row=gate.failures_in_row + 1,
-                buckets=_counted(gate.buckets, event.at, failed=1),
-                failed=_failed_by(gate, event.at) + 1,
+                buckets=counted(gate.buckets, event.at, failed=1),
+                failed=failed_by(gate.buckets, gate.failed, event.at) + 1,
             )
         case AttemptFailed(fault="task"):
             return replace(
                 gate,
                 in_flight=gate.in_flight - 1,
                 failures_in_row=0,
-                buckets=_counted(gate.buckets, event.at, took_ns=event.duration_ns),
-                failed=_failed_by(gate, event.at),
+                buckets=counted(gate.buckets, event.at, took_ns=event.duration_ns),
+                failed=failed_by(gate.buckets, gate.failed, event.at),
             )
         case AttemptFailed():
             later = max(gate.throttled_until, event.throttle_until or 0)
             return replace(gate, in_flight=gate.in_flight - 1, throttled_until=Mono(later))
         case _:
             assert_never(event)
-
-
-def _failed_by(gate: Gate, at: Wall) -> int:
-    """The failures that are still remembered when something ends at `at`."""
-    if not gate.failed:
-        return 0
-    oldest = at // SECOND - KEPT_SECONDS
-    newest = gate.buckets[-1].second
-    if newest >= at // SECOND:
-        return gate.failed
-    return sum(bucket.failed for bucket in gate.buckets if bucket.second >= oldest)
-
-
-def _counted(
-    buckets: tuple[Bucket, ...], at: Wall, *, failed: int = 0, took_ns: int = 0
-) -> tuple[Bucket, ...]:
-    second = at // SECOND
-    if buckets and buckets[-1].second >= second:
-        last = buckets[-1]
-        ended, failed = last.ended + 1, last.failed + failed
-        return (*buckets[:-1], Bucket(last.second, ended, failed, last.took_ns + took_ns))
-    kept = buckets
-    if buckets and buckets[0].second < second - KEPT_SECONDS:
-        kept = tuple(b for b in buckets if b.second >= second - KEPT_SECONDS)
-    return (*kept, Bucket(second, 1, failed, took_ns))
 
 
 def evolve(gate: Gate | None, event: GateEvent, name: GateName) -> Gate:
@@ -364,12 +330,16 @@ def _changed(gate: Gate, event: GateEvent) -> Gate:
                 base_ns=event.base_ns,
                 slow_falls=event.slow_falls,
             )
+            if not isinstance(gate.mode, Ramping) or event.why not in WITHIN_RAMP:
+                gate = replace(gate, fresh_since=event.at)
             return _in_mode(gate, mode, event.mono, OUTAGES.get(event.why, "endpoint"))
         case GateRampHeld(held=held):
             assert isinstance(gate.mode, Ramping)
             return replace(gate, mode=replace(gate.mode, held=held))
         case GateRecovered():
-            return _in_mode(replace(gate, has_recovery=False), Open(), event.mono)
+            began = gate.fresh_since if isinstance(gate.mode, Ramping) else event.at
+            gate = replace(gate, has_recovery=False, fresh_since=began)
+            return _in_mode(gate, Open(), event.mono)
         case RecoveryStarted(number=number):
             return replace(gate, recoveries=number, has_recovery=True)
         case GateLimitLearned():

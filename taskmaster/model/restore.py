@@ -7,7 +7,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from taskmaster.events.types import GateEvent, GateName, Mono
-from taskmaster.model.gate import Bucket, Gate, evolve
+from taskmaster.model.gate import Gate, evolve
+from taskmaster.model.outcomes import Bucket
 
 
 class Traffic(Struct, frozen=True):

@@ -60,7 +60,8 @@ class Task(Struct, frozen=True):
     `probes` counts the starts that were to find out how the endpoint is.
     `followed`: it ended once, so that its successor was asked for. `first_started_at` is when
     `max_elapsed` began, `first_stopped_ns` how long the gate had been stopped by then, and
-    `first_start` the number of the start that began it.
+    `first_start` the number of the start that began it. `retrying`: its last attempt failed and is
+    to be tried again; `redriven`: it was given to its gate again, however often it was tried since.
     """
 
     id: TaskId
@@ -81,6 +82,8 @@ class Task(Struct, frozen=True):
     probes: int = 0
     cancel_requested: bool = False
     followed: bool = False
+    retrying: bool = False
+    redriven: bool = False
     ended_at: Wall | None = None
     reason: EndReason = ""
     touched: Touched | None = None
@@ -143,13 +146,8 @@ def _evolved(task: Task, event: TaskEvent) -> Task:
         case TaskRescheduled():
             occurrence = event.occurrence or task.occurrence
             expires_at = event.expires_at if event.expires_at is not None else task.expires_at
-            return replace(
-                task,
-                version=version,
-                due_at=event.due_at,
-                occurrence=occurrence,
-                expires_at=expires_at,
-            )
+            moved = replace(task, due_at=event.due_at, occurrence=occurrence, expires_at=expires_at)
+            return replace(moved, version=version)
         case CancelRequested():
             return replace(task, version=version, cancel_requested=True)
         case TaskCancelled():
@@ -173,6 +171,8 @@ def _evolved(task: Task, event: TaskEvent) -> Task:
                 used=0,
                 cancel_requested=False,
                 followed=task.followed or task.state in FINAL,
+                retrying=False,
+                redriven=task.redriven or event.redriven,
                 ended_at=None,
                 reason="",
             )
@@ -206,7 +206,7 @@ def _failed(task: Task, event: AttemptFailed) -> Task:
     match event.next:
         case "retry":
             assert event.retry_at is not None
-            return replace(task, state="waiting", used=used, due_at=event.retry_at)
+            return replace(task, state="waiting", used=used, due_at=event.retry_at, retrying=True)
         case "uncertain":
             return replace(task, state="uncertain", used=used)
         case "dead" | "cancelled" | "expired":

@@ -287,7 +287,8 @@ def _uncancelled(
         return Rejected("conflict", "id", "the next run of its series stands already", "redrive it")
     if task.expires_at is not None and now >= task.expires_at:
         return Rejected("conflict", "id", "the task's expires_at has passed", "submit it anew")
-    return (TaskRevived(at=now, cause=cause, gate=task.gate, due_at=before.due_at),)
+    due_at = before.due_at
+    return (TaskRevived(at=now, cause=cause, gate=task.gate, due_at=due_at, redriven=False),)
 
 
 def _undriven(

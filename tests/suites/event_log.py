@@ -28,6 +28,7 @@ from taskmaster.events.log import (
     VersionConflict,
     Write,
 )
+from taskmaster.events.split import Missing, Split
 from taskmaster.events.types import (
     DAY,
     MINUTE,
@@ -376,7 +377,7 @@ class EventLogSuite:
             *("a-urgent", "big-8", "keyless"),
             *("a-late", "big-7"),
         ]
-        assert (page.cut, page.more_lanes, page.complete) == (("big",), False, False)
+        assert (page.missing, page.complete) == ({"fresh": Missing(("big",))}, False)
         assert page.next_due_at == wall(1)
 
     def test_a_page_goes_round_the_lanes_that_it_has_no_room_for(self, log: Log) -> None:
@@ -384,7 +385,7 @@ class EventLogSuite:
         log.writer.commit([submission("keyless")])
 
         first = self._page(log, limit=400)
-        second = self._page(log, limit=400, after="399")
+        second = self._page(log, limit=400, split=Split(last={"fresh": "399"}))
 
         assert [one.task for one in first.tasks] == [f"{n:03}" for n in range(400)]
         assert [one.task for one in second.tasks] == [
@@ -392,7 +393,7 @@ class EventLogSuite:
             "keyless",
             *(f"{n:03}" for n in range(349)),
         ]
-        assert (first.more_lanes, second.more_lanes) == (True, True)
+        assert [page.missing["fresh"].more_lanes for page in (first, second)] == [True, True]
         assert not first.complete
 
     def test_of_many_lanes_one_with_an_expired_head_is_passed_over_until_that_is_written(
@@ -411,7 +412,7 @@ class EventLogSuite:
         after = self._page(log, now=wall(2))
 
         assert (before.tasks[0].task, before.expired) == ("000", (TaskId("old"),))
-        assert "!" in before.cut
+        assert "!" in before.missing["fresh"].cut
         assert after.tasks[0].task == "behind"
 
     def test_a_lane_whose_tasks_are_held_or_expired_takes_no_place(self, log: Log) -> None:
@@ -437,7 +438,7 @@ class EventLogSuite:
         page = self._page(log, max_bytes=100_000)
 
         assert [one.task for one in page.tasks] == ["0", "1"]
-        assert page.cut == ("0", "1")
+        assert page.missing == {"fresh": Missing(("0", "1"))}
 
     def test_a_page_can_look_ahead(self, log: Log) -> None:
         log.writer.commit(

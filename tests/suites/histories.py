@@ -6,12 +6,14 @@ The naive fold keeps every task and computes each answer from all of them.
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import zip_longest
-from typing import Any
+from typing import Any, cast
 
 from hypothesis.strategies import SearchStrategy, composite, integers, lists, sampled_from, tuples
 
-from taskmaster.events.log import Append, Committed, Due, TaskFilter, Write
+from taskmaster.events.log import Append, Committed, Due, TaskFilter, WaitingTask, Write
+from taskmaster.events.split import WHOLE, Missing, Split
 from taskmaster.events.types import (
+    GROUPS,
     MINUTE,
     NEW,
     AnyEvent,
@@ -22,6 +24,7 @@ from taskmaster.events.types import (
     GateRampStepped,
     GateRecovered,
     GateTripped,
+    Group,
     Mono,
     Retry,
     SeriesEnded,
@@ -32,6 +35,7 @@ from taskmaster.events.types import (
     TaskCancelled,
     TaskDied,
     TaskEdited,
+    TaskEvent,
     TaskExpired,
     TaskId,
     TaskMoved,
@@ -43,6 +47,7 @@ from taskmaster.events.types import (
     series_stream,
     task_stream,
 )
+from taskmaster.model.task import fold
 from tests.suites.facts import (
     created,
     failed,
@@ -55,6 +60,8 @@ from tests.suites.facts import (
 )
 
 _ALL = TaskFilter()
+LIMIT = 7
+"""Of the pages that are compared."""
 GATES = (GateName("g0"), GateName("g1"))
 SERIES = (SeriesName("s0"), SeriesName("s1"))
 OPEN = ("waiting", "in_flight", "uncertain")
@@ -118,6 +125,8 @@ class NaiveTask:
     number: int = 0
     attempts: int = 0
     key: str = ""
+    redriven: bool = False
+    retry: bool = False
 
 
 @dataclass
@@ -219,19 +228,58 @@ def _compare(naive: NaiveLog, reader: Any) -> None:
         assert reader.due([gate], wall(now)) == {
             gate: Due(len(due), oldest, held.count("order"), held.count("series"))
         }
-        alive = [task for task in due if task.expires is None or task.expires > now]
-        alive.sort(key=lambda task: (task.due - task.priority * 60, task.number))
-        lanes = sorted({task.fair_key for task in due}, key=lambda key: (key == "", key))
-        each = -(-7 // len(lanes)) if lanes else 7
-        of_lane = [[task.task_id for task in alive if task.fair_key == key] for key in lanes]
-        page = reader.page(gate, wall(now), limit=7, aging_ns=MINUTE, max_bytes=10**6)
-        turns = zip_longest(*(lane[:each] for lane in of_lane))
-        assert [one.task for one in page.tasks] == [t for turn in turns for t in turn if t]
-        cut = [key for key, lane in zip(lanes, of_lane, strict=True) if len(lane) > each]
-        assert page.cut == tuple(sorted(cut))
-        assert page.complete == (not cut)
+        since = sorted(task.due for task in due)[len(due) // 2] if due else 0
+        for split in (WHOLE, Split(wall(since)), Split(wall(since), retries_apart=True)):
+            _compare_page(due, now, split, reader, gate)
     dues = {gate: [task.due for task in naive.ready(gate)] for gate in naive.gates}
     assert reader.next_dues() == {gate: wall(min(due)) for gate, due in dues.items() if due}
+
+
+def _compare_page(
+    due: list[NaiveTask], now: int, split: Split, reader: Any, gate: GateName
+) -> None:
+    """The best of each group and lane, in turn; the groups share the page."""
+    chosen: dict[Group, list[NaiveTask]] = {}
+    missing: dict[Group, set[str]] = {}
+    for group in GROUPS:
+        mine = [
+            task
+            for task in due
+            if split.group(wall(task.due), retry=task.retry, redriven=task.redriven) == group
+        ]
+        chosen[group], missing[group] = _best(mine, now, limit=LIMIT)
+    left = LIMIT
+    for number, group in enumerate(sorted(GROUPS, key=lambda one: len(chosen[one]))):
+        share = -(-left // (len(GROUPS) - number))
+        missing[group] |= {task.fair_key for task in chosen[group][share:]}
+        chosen[group] = chosen[group][:share]
+        left -= len(chosen[group])
+
+    page = reader.page(gate, wall(now), limit=LIMIT, aging_ns=MINUTE, max_bytes=10**6, split=split)
+
+    for group in GROUPS:
+        found = [one.task for one in page.tasks if _group(one, split) == group]
+        assert found == [task.task_id for task in chosen[group]], group
+        cut = tuple(sorted(missing[group]))
+        assert page.missing.get(group, Missing()) == Missing(cut), group
+    assert page.complete == (not page.missing)
+
+
+def _group(one: WaitingTask, split: Split) -> Group:
+    task = fold(one.task, cast("tuple[TaskEvent, ...]", one.events))
+    return split.group(task.due_at, retry=task.retrying, redriven=task.redriven)
+
+
+def _best(due: list[NaiveTask], now: int, *, limit: int) -> tuple[list[NaiveTask], set[str]]:
+    """Of each lane as many, one by one in turn, and the lanes that have more."""
+    alive = [task for task in due if task.expires is None or task.expires > now]
+    alive.sort(key=lambda task: (task.due - task.priority * 60, task.number))
+    lanes = sorted({task.fair_key for task in due}, key=lambda key: (key == "", key))
+    each = -(-limit // len(lanes)) if lanes else limit
+    of_lane = {key: [task for task in alive if task.fair_key == key] for key in lanes}
+    turns = zip_longest(*(lane[:each] for lane in of_lane.values()))
+    best = [task for turn in turns for task in turn if task is not None]
+    return best, {key for key, lane in of_lane.items() if len(lane) > each}
 
 
 class _Player:
@@ -339,6 +387,7 @@ class _Player:
             throttle_until=Mono(action.one) if action.one % 4 == 0 else None,
         )
         if following == "retry":
+            task.retry = True
             task.due = self.naive.clock + action.one
         self._move(task, "waiting" if following == "retry" else following, event)
 
@@ -372,8 +421,9 @@ class _Player:
     def _revive(self, action: Action) -> None:
         if not (task := self._pick(action, "dead", "uncertain", "expired")):
             return
-        task.due = self.naive.clock + action.one
-        event = TaskRevived(at=self.at, gate=task.gate, due_at=wall(task.due))
+        task.due, task.retry, redriven = self.naive.clock + action.one, False, action.two > 2
+        task.redriven = task.redriven or redriven
+        event = TaskRevived(at=self.at, gate=task.gate, due_at=wall(task.due), redriven=redriven)
         self._move(task, "waiting", event)
 
     def _edit(self, action: Action) -> None:

@@ -3,7 +3,7 @@
 import random
 from bisect import insort
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 from msgspec import Struct
@@ -15,10 +15,11 @@ from taskmaster.actors.backlog import (
     MOST_TASKS,
     REREAD_NS,
     Backlog,
-    Missing,
 )
 from taskmaster.actors.lanes import Waiting
-from taskmaster.events.types import MINUTE, SECOND, Position, TaskId, Wall
+from taskmaster.events.split import Missing
+from taskmaster.events.types import MINUTE, SECOND, Group, Position, TaskId, Wall
+from taskmaster.model.sharing import Order
 from taskmaster.model.task import Task
 from tests.unit.model.builders import NOW, waiting_task, wall
 
@@ -41,12 +42,16 @@ class PageOf(Struct):
 
     items: list[Waiting]
     position: Position
-    missing: Missing
+    missing: Mapping[Group, Missing]
     next_due_at: Wall | None
 
 
-WHOLE = Missing()
-PART = Missing(cut=("",))
+WHOLE: dict[Group, Missing] = {}
+PART: dict[Group, Missing] = {"fresh": Missing(cut=("",))}
+
+
+def _missing(missing: Missing) -> dict[Group, Missing]:
+    return {"fresh": missing} if missing else {}
 
 
 def rank(task: Task) -> int:
@@ -85,12 +90,11 @@ class Index:
         taken = circle[:PAGE_LANES]
         each = 1 if len(circle) > len(taken) else -(-limit // max(1, len(taken)))
         later = [r.task.due_at for r in self.rows.values() if r.waits and r.task.due_at > until]
+        cut = tuple(key for key in taken if len(lanes[key]) > each)
         return PageOf(
             [Waiting(row.task, row.number) for key in taken for row in lanes[key][:each]],
             self.position,
-            Missing(
-                tuple(key for key in taken if len(lanes[key]) > each), len(circle) > len(taken)
-            ),
+            _missing(Missing(cut, len(circle) > len(taken))),
             min(later, default=None),
         )
 
@@ -126,7 +130,7 @@ class GateAndIndex:
         self.rng = rng = random.Random(seed)
         self.now = NOW
         self.index = Index()
-        self.backlog = Backlog(AGING_NS)
+        self.backlog = Backlog(Order(AGING_NS))
         self.notices: deque[tuple[Waiting, Position, bool]] = deque()
         self.running: dict[TaskId, Row] = {}
         self.busy: dict[TaskId, Row] = {}
@@ -261,9 +265,9 @@ class GateAndIndex:
         if self.read is None:
             if self.backlog.needs_page(self.now):
                 ahead_ns = self.backlog.ahead_ns()
-                self.backlog.begin_read((*self.running, *self.busy))
+                split = self.backlog.begin_read((*self.running, *self.busy))
                 most = self.limit + len(self.running)
-                self.read = Read(self.now, ahead_ns, most, self.backlog.last_lane)
+                self.read = Read(self.now, ahead_ns, most, split.last["fresh"])
         elif self.read.page is None:
             self.read.page = self.index.page(
                 self.read.now, self.read.limit, self.read.ahead_ns, self.read.after
@@ -420,7 +424,7 @@ def read_at(
     next_due_at: Wall | None = None,
     next_expiry_at: Wall | None = None,
 ) -> Backlog:
-    backlog = Backlog(AGING_NS)
+    backlog = Backlog(Order(AGING_NS))
     backlog.begin_read(())
     backlog.take(
         list(items),
@@ -462,7 +466,7 @@ def test_of_one_rank_the_order_of_submission_decides() -> None:
 
 
 def test_a_backlog_begins_by_wanting_a_page() -> None:
-    backlog = Backlog(AGING_NS)
+    backlog = Backlog(Order(AGING_NS))
 
     assert backlog.needs_page(NOW)
     assert backlog.ahead_ns() == AHEAD_NS
@@ -673,9 +677,9 @@ def test_another_aging_ranks_from_the_next_page_on() -> None:
     old, urgent = item(1, due=-30), item(2, due=0, priority=1)
     backlog = read_at(5, old, urgent)
 
-    backlog.set_aging(AGING_NS)
+    backlog.set_order(Order(AGING_NS))
     assert backlog.complete
-    backlog.set_aging(SECOND)
+    backlog.set_order(Order(SECOND))
     assert backlog.needs_page(NOW)
     backlog.begin_read(())
     take(backlog, PageOf([old, urgent], Position(5), WHOLE, None), NOW, 0)
@@ -715,7 +719,7 @@ def test_of_those_probed_least_the_best_is_the_next_probe() -> None:
 
 def test_a_page_that_bodies_keep_short_is_read_again_once_something_has_left() -> None:
     """Else a gate that may not start would read the same page over and over."""
-    backlog = Backlog(AGING_NS)
+    backlog = Backlog(Order(AGING_NS))
     backlog.begin_read(())
     few = [item(number) for number in range(1, 9)]
     backlog.take(

@@ -11,6 +11,7 @@ from taskmaster.actors.lanes import Lanes, Waiting
 from taskmaster.actors.page import PAGE_BYTES, PAGE_TASKS, take_page
 from taskmaster.events.sqlite import SQLiteStore
 from taskmaster.events.types import MINUTE, Position, TaskId
+from taskmaster.model.sharing import Order
 from tests.suites.facts import GATE, START, of_gate, of_task, opened, started, submission, wall
 from tests.unit.model.builders import waiting_task
 
@@ -111,22 +112,21 @@ def test_equal_demand_gets_equal_shares(keys: int, starts: int) -> None:
                     for n in range(waiting // 8)
                 ]
             )
-        backlog = Backlog(MINUTE)
+        backlog = Backlog(Order(MINUTE))
         shares: Counter[str] = Counter()
         away: list[TaskId] = []
         for _ in range(starts):
             if backlog.needs_page(START):
                 store.commit([of_task(task_id, 1, started()) for task_id in away])
                 away.clear()
-                after = backlog.last_lane
-                backlog.begin_read(())
+                split = backlog.begin_read(())
                 page = reader.page(
                     GATE,
                     START,
                     limit=PAGE_TASKS,
                     aging_ns=MINUTE,
                     max_bytes=PAGE_BYTES,
-                    after=after,
+                    split=split,
                 )
                 take_page(backlog, page, START, 0)
             best = backlog.peek(START)

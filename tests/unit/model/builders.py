@@ -23,7 +23,8 @@ from taskmaster.events.types import (
     TaskSubmitted,
     Wall,
 )
-from taskmaster.model.gate import Bucket, Gate, Mode, Open, fresh_tats, paces
+from taskmaster.model.gate import Gate, Mode, Open, fresh_tats, paces
+from taskmaster.model.outcomes import Bucket
 from taskmaster.model.recovery import Seen
 from taskmaster.model.submission import SubmitTask
 from taskmaster.model.task import Moment, Task, fold

@@ -27,8 +27,6 @@ from taskmaster.events.types import (
     Wall,
 )
 from taskmaster.model.gate import (
-    KEPT_SECONDS,
-    Bucket,
     Gate,
     Grant,
     Mode,
@@ -45,6 +43,7 @@ from taskmaster.model.gate import (
     state_name,
     stopped_ns,
 )
+from taskmaster.model.outcomes import KEPT_SECONDS, Bucket
 from taskmaster.model.recovery import react
 from taskmaster.model.restore import Traffic, restore
 from tests.unit.model.builders import (

@@ -24,7 +24,6 @@ from taskmaster.events.types import (
 )
 from taskmaster.model.control import ResumeGate, SetGate, decide
 from taskmaster.model.gate import (
-    Bucket,
     Gate,
     Grant,
     Open,
@@ -36,6 +35,7 @@ from taskmaster.model.gate import (
     evolve,
     evolve_attempt,
 )
+from taskmaster.model.outcomes import Bucket
 from taskmaster.model.recovery import (
     is_failing,
     next_reaction_at,
