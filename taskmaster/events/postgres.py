@@ -271,7 +271,7 @@ class PostgresStore(LogRecorder):
         connection = database.connection
         self.log.warnings.clear()
         try:
-            connection.execute("COMMIT")
+            connection.execute("COMMIT", prepare=False)
         except psycopg.Error as error:
             if not connection.closed:  # it said no, and lives: rolled back
                 return self._not_stored(error)
