@@ -263,12 +263,14 @@ class OutageOut(Struct, frozen=True):
 
 
 class PurgeOut(Struct, frozen=True):
-    """How many tasks matched, how many of them were cancelled, and some of their ids."""
+    """How many tasks matched, how many of them were cancelled, and some of their ids; `bulk` is
+    the id under which it is looked at, aborted or undone."""
 
     matched: int
     cancelled: int
     dry_run: bool
     sample: tuple[str, ...]
+    bulk: str | None = None
 
 
 class GateCause(Struct, frozen=True):

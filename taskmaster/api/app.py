@@ -14,6 +14,7 @@ from taskmaster.actors.node import Node
 from taskmaster.api import (
     actors,
     batch,
+    bulks,
     events,
     gate_forecast,
     gate_history,
@@ -22,6 +23,7 @@ from taskmaster.api import (
     purge,
     recoveries,
     series,
+    task_changes,
     tasks,
     why,
 )
@@ -38,6 +40,8 @@ from taskmaster.delivery.egress import Egress
 OPERATIONS: tuple[Operation, ...] = (
     *tasks.OPERATIONS,
     *batch.OPERATIONS,
+    *bulks.OPERATIONS,
+    *task_changes.OPERATIONS,
     *gates.OPERATIONS,
     *purge.OPERATIONS,
     *recoveries.OPERATIONS,

@@ -10,6 +10,7 @@ from types import NoneType
 from typing import Any, get_args, get_type_hints
 
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from taskmaster.api.encoding import (
     adaptive_out,
@@ -22,6 +23,7 @@ from taskmaster.api.encoding import (
 from taskmaster.delivery.headers import rfc3339
 from taskmaster.events.log import Recorded
 from taskmaster.events.types import (
+    BulkFilter,
     Cause,
     Event,
     GateSettings,
@@ -30,6 +32,7 @@ from taskmaster.events.types import (
     Request,
     Retry,
     SeriesRules,
+    TaskChange,
     Wall,
 )
 from taskmaster.units import format_duration
@@ -57,7 +60,8 @@ def shown_event(record: Recorded, *, with_stream: bool = False) -> dict[str, Any
 
 def shown_cause(cause: Cause) -> dict[str, str]:
     """Which command, by whom, and why."""
-    return {"command": cause.command, "author": cause.author, "reason": cause.reason}
+    shown = {"command": cause.command, "author": cause.author, "reason": cause.reason}
+    return {**shown, "bulk": cause.bulk} if cause.bulk else shown
 
 
 @lru_cache(maxsize=128)
@@ -82,6 +86,8 @@ def _show(name: str, hint: object) -> Show:
     by_type: dict[object, Show] = {
         bytes: _text,
         Request: _request,
+        TaskChange: _change,
+        BulkFilter: _match,
         Retry: retry_out,
         Occurrence: _occurrence,
         GateSettings: _settings,
@@ -118,6 +124,30 @@ def _occurrence(occurrence: Occurrence) -> dict[str, Any]:
         "nominal_at": rfc3339(occurrence.nominal_at),
         "next_at": None if occurrence.next_at is None else rfc3339(occurrence.next_at),
     }
+
+
+def _change(change: TaskChange) -> dict[str, Any]:
+    """What an edit sets; a body by its size."""
+    shown: dict[str, Any] = {
+        "url": change.url,
+        "method": change.method,
+        "headers": None if change.headers is None else shown_headers(change.headers),
+        "body_bytes": None if change.body is None else len(change.body),
+        "timeout": None if change.timeout_ns is None else format_duration(change.timeout_ns),
+        "retry": None if change.retry is None else retry_out(change.retry),
+        "idempotent": change.idempotent,
+        "priority": change.priority,
+        "expires_at": None if change.expires_at is None else rfc3339(change.expires_at),
+    }
+    return {name: value for name, value in shown.items() if value is not None}
+
+
+def _match(match: BulkFilter) -> dict[str, Any]:
+    shown: dict[str, Any] = {**asdict(match), "labels": dict(match.labels)}
+    shown["at"] = rfc3339(match.at)
+    for name in ("due_before", "due_after"):
+        shown[name] = rfc3339(shown[name]) if shown[name] is not None else None
+    return {name: value for name, value in shown.items() if value}
 
 
 def _settings(settings: GateSettings) -> dict[str, Any]:

@@ -99,15 +99,11 @@ def _gate(task: RequestIn, target: Target) -> GateName | Rejected:
 def _request(task: RequestIn) -> Request | Rejected:
     """The request as it will be sent, its bytes frozen."""
     content = NO_BODY
-    if task.body is not None:
-        if task.body_base64 is not None:
-            return invalid("body_base64", "both body and body_base64 are given", "give one of them")
-        content = task.body.encode()
-    elif task.body_base64 is not None:
-        decoded = _from_base64(task.body_base64)
-        if isinstance(decoded, Rejected):
-            return decoded
-        content = decoded
+    if task.body is not None or task.body_base64 is not None:
+        read = content_of(task.body, task.body_base64)
+        if isinstance(read, Rejected):
+            return read
+        content = read
     headers: tuple[tuple[str, str], ...] = ()
     if task.headers:
         headers = tuple(task.headers.items())
@@ -115,6 +111,13 @@ def _request(task: RequestIn) -> Request | Rejected:
         if refusal is not None:
             return of_refusal(refusal)
     return Request(task.url, task.method, headers, content)
+
+
+def content_of(text: str | None, base64: str | None) -> bytes | Rejected:
+    """A body's bytes, of which one of two forms is given."""
+    if text is not None and base64 is not None:
+        return invalid("body_base64", "both body and body_base64 are given", "give one of them")
+    return _from_base64(base64) if base64 is not None else (text or "").encode()
 
 
 def _from_base64(text: str) -> bytes | Rejected:

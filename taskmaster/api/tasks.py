@@ -197,7 +197,8 @@ async def history(api: Api, request: Request) -> Response:
 async def cancel(api: Api, request: Request) -> Response:
     """Make this the end, or the open attempt the last one."""
     body = await _reason.read(request, optional=True)
-    done = await _command(api, request, CancelTask(cause(request, "CancelTask", body.reason)))
+    because = cause(request, "CancelTask", body.reason)
+    done = await commanded_task(api, request, CancelTask(because))
     before, after = done.before, done.after
     answer = cancel_answer(before)
     if answer == "cancel_requested" and after.state == "cancelled":
@@ -218,25 +219,32 @@ async def reschedule(api: Api, request: Request) -> Response:
         field = "due_at" if body.due_at is not None else "delay"
         raise_if_no(invalid(field, f"{field} is out of range", "give a time within 10 years"))
     because = cause(request, "RescheduleTask", body.reason)
-    done = await _command(api, request, RescheduleTask(due_at, because))
+    done = await commanded_task(api, request, RescheduleTask(due_at, because))
     return JsonResponse(await read_task(api, done.after.id))
 
 
 async def run(api: Api, request: Request) -> Response:
     """Make a task due now; it passes its gate like everything else."""
     body = await _reason.read(request, optional=True)
-    done = await _command(api, request, RunTask(cause(request, "RunTask", body.reason)))
+    done = await commanded_task(api, request, RunTask(cause(request, "RunTask", body.reason)))
     return JsonResponse(await read_task(api, done.after.id))
 
 
 async def redrive(api: Api, request: Request) -> Response:
     """Give a task that ended without success to its gate again."""
     body = await _reason.read(request, optional=True)
-    done = await _command(api, request, RedriveTask(cause(request, "RedriveTask", body.reason)))
+    done = await commanded_task(
+        api, request, RedriveTask(cause(request, "RedriveTask", body.reason))
+    )
     return JsonResponse(await read_task(api, done.after.id))
 
 
-async def _command(api: Api, request: Request, command: TaskCommand) -> CommandDone:
+async def commanded_task(api: Api, request: Request, command: TaskCommand) -> CommandDone:
+    """Have the gate of the task in the path carry out a command.
+
+    Raises:
+        ProblemError: it was refused.
+    """
     api.refuse_while_stopping()
     task_id = TaskId(request.path_params["id"])
     answer = await within(api.node.intake.task_command(task_id, command))

@@ -11,6 +11,7 @@ from taskmaster import __version__
 
 GROUPS = {
     "task": "Submit tasks, look at them, and change what becomes of them.",
+    "bulk": "Changes of many tasks: how far they are, end them, undo them.",
     "gate": "Limits, state and control of gates.",
     "series": "Periodic tasks.",
     "log": "Every event that was stored.",

@@ -20,6 +20,8 @@ for _verb, _help in {
     "reschedule": "Another due time, for some tasks or all that match.",
     "run": "Make tasks due now.",
     "redrive": "Give dead letters to their gates again.",
+    "edit": "Another request or other rules, for tasks that were never sent.",
+    "move": "Give tasks to another gate.",
 }.items():
     app.command(f"taskmaster.cli.task_change:{_verb}", name=_verb, help=_help)
 

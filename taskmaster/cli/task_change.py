@@ -1,45 +1,23 @@
-"""`task cancel|reschedule|run|redrive`: for some tasks by id, or all that match.
+"""`task cancel|reschedule|run|redrive|edit|move`: for some tasks by id, or all that match.
 
-Rules of residence: one way for all four: find, count, ask, change one by one. A task that cannot be
-changed does not hold the others back.
+Rules of residence: ids are changed one by one from here; all that match are a bulk, which the
+server carries out (`bulk_change.py`). A task that cannot be changed does not hold the others back.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Group, Parameter
+from cyclopts import Parameter
 
 from taskmaster.cli import exits
+from taskmaster.cli.bulk_flags import EVERY, NO_EDIT, Edit, Match
 from taskmaster.cli.confirm import BULK, Bulk, confirm, counted_in_words
 from taskmaster.cli.exits import UsageError
-from taskmaster.cli.names import gate_names, series_names
+from taskmaster.cli.names import gate_names
 from taskmaster.cli.view import VIEW, Shown, View, say, show
 
 if TYPE_CHECKING:
     from taskmaster.client import Client
-
-MATCH = Group("All that match", sort_key=1)
-FOUND_MAX = 10_000
-Many = Annotated[tuple[str, ...], Parameter(consume_multiple=False, group=MATCH)]
-
-
-@Parameter(name="*")
-@dataclass(frozen=True)
-class Match:
-    """Which tasks, instead of ids."""
-
-    gate: Annotated[str, Parameter(name=("--gate", "-g"), group=MATCH, completer=gate_names)] = ""
-    """Those of this gate."""
-    state: Many = ()
-    """Those in this state; may be given several times."""
-    label: Many = ()
-    """Those with this label, name=value; may be given several times."""
-    series: Annotated[str, Parameter(group=MATCH, completer=series_names)] = ""
-    """Those of this series."""
-
-
-EVERY = Match()
 
 
 def cancel(*ids: str, match: Match = EVERY, bulk: Bulk = BULK, view: View = VIEW) -> int | None:
@@ -86,6 +64,7 @@ def reschedule(
                 calls.reschedule_task(one, due_at=due_at, delay=delay, reason=bulk.reason)
             ).body
         ),
+        {"due_at": due_at, "delay": delay},
     )
 
 
@@ -100,6 +79,8 @@ def run(*ids: str, match: Match = EVERY, bulk: Bulk = BULK, view: View = VIEW) -
     def send(client: "Client", one: str) -> bytes:
         return client.answer(calls.run_task(one, reason=bulk.reason)).body
 
+    if not ids:  # of many it is a reschedule to now
+        return _change("reschedule", ids, match, bulk, view, send, {"delay": "0s"})
     return _change("run", ids, match, bulk, view, send)
 
 
@@ -111,13 +92,51 @@ def redrive(*ids: str, match: Match = EVERY, bulk: Bulk = BULK, view: View = VIE
     """
     from taskmaster.client import calls
 
-    if match != EVERY and not match.state:
-        match = Match(match.gate, ("dead",), match.label, match.series)
-
     def send(client: "Client", one: str) -> bytes:
         return client.answer(calls.redrive_task(one, reason=bulk.reason)).body
 
     return _change("redrive", ids, match, bulk, view, send)
+
+
+def edit(
+    *ids: str, edit: Edit = NO_EDIT, match: Match = EVERY, bulk: Bulk = BULK, view: View = VIEW
+) -> int | None:
+    """Another request or other rules, for tasks that were never sent.
+
+    Args:
+        ids: Which tasks.
+    """
+    from taskmaster.client import bulk_calls
+
+    change = edit.fields()
+    if not change:
+        raise UsageError("what is to be edited is not said", remedy="give --url, --timeout or such")
+
+    def send(client: "Client", one: str) -> bytes:
+        return client.answer(bulk_calls.edit_task(one, change, reason=bulk.reason)).body
+
+    return _change("edit", ids, match, bulk, view, send, {"edit": change})
+
+
+def move(
+    *ids: str,
+    to: Annotated[str, Parameter(completer=gate_names)],
+    match: Match = EVERY,
+    bulk: Bulk = BULK,
+    view: View = VIEW,
+) -> int | None:
+    """Give tasks that wait or are dead to another gate, with their keys.
+
+    Args:
+        ids: Which tasks.
+        to: The gate that gets them.
+    """
+    from taskmaster.client import bulk_calls
+
+    def send(client: "Client", one: str) -> bytes:
+        return client.answer(bulk_calls.move_task(one, to, reason=bulk.reason)).body
+
+    return _change("move", ids, match, bulk, view, send, {"to": to})
 
 
 def _change(
@@ -127,24 +146,27 @@ def _change(
     bulk: Bulk,
     view: View,
     send: "Callable[[Client, str], bytes]",
+    how: Mapping[str, object] | None = None,
 ) -> int | None:
+    from taskmaster.cli.bulk_change import change_all
     from taskmaster.cli.connect import CHANGE_PATIENCE_S, connect
 
     if bool(ids) == (match != EVERY):
         raise UsageError(
             f"which tasks to {verb} is not said", remedy="give ids, or --gate, --state or --label"
         )
+    if not ids:
+        return change_all(verb, match, bulk, view, how or {})
+    chosen = list(ids)
     with connect(view, patience_s=CHANGE_PATIENCE_S) as client:
-        chosen = list(ids) or _found(client, match)
         if bulk.dry_run:
             print(f"{counted_in_words(len(chosen))} would be changed by {verb}")
             return None
-        is_bulk = len(chosen) > 1 or not ids
         question = f"{verb} {counted_in_words(len(chosen))}?"
-        if is_bulk and chosen and not confirm(question, yes=bulk.yes):
+        if len(chosen) > 1 and not confirm(question, yes=bulk.yes):
             say("nothing was changed")
             return None
-        if not is_bulk:
+        if len(chosen) == 1:
             show(view, _shown(send(client, chosen[0])))
             return None
         return _each(client, verb, chosen, send, view)
@@ -174,22 +196,6 @@ def _each(
             count(1)
     say(f"{changed} of {counted_in_words(len(ids))} changed by {verb}")
     return None if changed == len(ids) else exits.FAILED
-
-
-def _found(client: "Client", match: Match) -> list[str]:
-    """The ids of all that match now, at most `FOUND_MAX`."""
-    from itertools import islice
-
-    from taskmaster.cli.values import labels
-    from taskmaster.client import TaskFilter
-
-    tasks = TaskFilter(
-        gate=match.gate, states=match.state, labels=labels(match.label) or {}, series=match.series
-    )
-    found = [task.id for task in islice(client.tasks(tasks), FOUND_MAX + 1)]
-    if len(found) > FOUND_MAX:
-        say(f"more than {FOUND_MAX} match: these are the newest, repeat it for the rest")
-    return found[:FOUND_MAX]
 
 
 def _shown(document: bytes) -> Shown:

@@ -12,6 +12,7 @@ TASKMASTER_URL says where the server is, TASKMASTER_TOKEN holds an API key. Erro
 
 from typing import TYPE_CHECKING
 
+from taskmaster.client.bulk_calls import Bulk, BulkMember, BulkSet
 from taskmaster.client.calls import Answer, Call
 from taskmaster.client.node_shapes import Actor, ActorIncident, ServerVersion, Unit
 from taskmaster.client.outcome import (
@@ -65,6 +66,9 @@ __all__ = [
     "AsyncClient",
     "Batch",
     "BatchItem",
+    "Bulk",
+    "BulkMember",
+    "BulkSet",
     "Call",
     "Cancelled",
     "Client",

@@ -256,23 +256,59 @@ def test_a_wait_that_takes_too_long_has_its_own_code(cli: Cli) -> None:
     assert ran.err == "error: task t1 is waiting after 0.05 s; it goes on by itself\n"
 
 
+COUNTED = {
+    "matched": 2,
+    "by_state": {"dead": 2},
+    "by_gate": {"g": 2},
+    "sample": ["t1", "t2"],
+    "set": "token",
+    "dry_run": True,
+}
+
+
 def test_a_bulk_change_that_nobody_agreed_to_changes_nothing(cli: Cli) -> None:
-    page = Reply(200, {"items": [TASK, {**TASK, "id": "t2"}], "next_page_token": None})
-    with answering(page) as stub:
+    with answering(Reply(200, COUNTED)) as stub:
         ran = cli("task redrive --gate g", stub)
 
         assert (ran.code, ran.out) == (exits.USAGE, "")
         assert ran.err.startswith("error: redrive 2 tasks? cannot be asked here; say --yes")
-        assert {asked.method for asked in stub.asked} == {"GET"}
+        assert [json.loads(asked.body)["dry_run"] for asked in stub.asked] == [True]
 
 
 def test_a_dry_run_counts_and_changes_nothing(cli: Cli) -> None:
-    page = Reply(200, {"items": [TASK, {**TASK, "id": "t2"}], "next_page_token": None})
-    with answering(page) as stub:
+    with answering(Reply(200, COUNTED)) as stub:
         ran = cli("task cancel --gate g --dry-run", stub)
 
-        assert ran.out == "2 tasks would be changed by cancel\n"
-        assert {asked.method for asked in stub.asked} == {"GET"}
+        assert ran.out.startswith("2 tasks would be changed by cancel\n")
+        assert [json.loads(asked.body)["dry_run"] for asked in stub.asked] == [True]
+
+
+def test_a_bulk_is_of_the_tasks_that_were_counted_and_tells_how_it_ended(cli: Cli) -> None:
+    bulk = {
+        "id": "b",
+        "action": "move",
+        "state": "ended",
+        "matched": 2,
+        "answered": 2,
+        "changed": 1,
+        "refused": 1,
+        "started_at": "2026-01-01T00:00:00Z",
+    }
+    with answering(Reply(200, COUNTED), Reply(201, bulk), Reply(200, bulk)) as stub:
+        ran = cli("task move --to h --gate g --yes --rate 5 --reason why", stub)
+
+    assert (ran.code, ran.out) == (
+        exits.FAILED,
+        "move ended: 1 changed, 1 refused of 2 (bulk b)\n",
+    )
+    assert json.loads(stub.asked[1].body) == {
+        "action": "move",
+        "filter": {"gate": "g"},
+        "set": "token",
+        "rate": 5,
+        "to": "h",
+        "reason": "why",
+    }
 
 
 def test_a_task_that_cannot_be_changed_does_not_hold_the_others_back(cli: Cli) -> None:

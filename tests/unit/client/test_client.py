@@ -91,7 +91,8 @@ def test_the_clients_have_the_same_methods_with_the_same_words() -> None:
 
 def test_the_public_names_are_these() -> None:
     names = (
-        "FINAL_STATES Actor ActorIncident Adaptive Answer AsyncClient Batch BatchItem Call"
+        "FINAL_STATES Actor ActorIncident Adaptive Answer AsyncClient Batch BatchItem Bulk"
+        " BulkMember BulkSet Call"
         " Cancelled Client Entry Gate GateForecast GateHistory GateSettings GateWhy"
         " Limits Outage Page Problem Purged"
         " Rate Recovery RecoveryStep RetryRules Run Runs Schedule Series SeriesChange"
