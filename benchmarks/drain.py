@@ -1,10 +1,12 @@
 """How fast stored tasks are sent and recorded by one process, beside the bare client.
 
     python -m benchmarks.drain [--tasks 20000] [--gates 10] [--rounds 3] [--path DIRECTORY]
+        [--store postgresql://...]
 
 The node is in this process, on SQLite with synchronous=FULL; the sink has a process of its own on
 the same cores. The baseline is the same client without a node, 64 requests at a time, to the same
-sink. CPU is this process's, all threads.
+sink. With `--store` the same is measured in turn on a database that has no log yet; the one that
+is made there is dropped again. CPU is this process's, all threads.
 """
 
 import asyncio
@@ -20,6 +22,8 @@ from benchmarks.node import all_succeeded, node, resume, run
 from benchmarks.processes import Sink
 from benchmarks.stored import BODY, HEADERS, fill, gates, opened, waiting
 from taskmaster.actors.system import wall_ns
+from taskmaster.events.postgres_connection import Address
+from taskmaster.events.postgres_migrate import inspect
 from taskmaster.events.types import Wall
 
 AT_ONCE = 64
@@ -34,13 +38,17 @@ def main() -> None:
     arguments = parser(__doc__, tasks=20_000)
     arguments.add_argument("--gates", type=int, default=10)
     arguments.add_argument("--rounds", type=int, default=3)
+    arguments.add_argument("--store", default="")
     args = arguments.parse_args()
     with folder(args.path) as place, Sink(place) as sink:
-        ours, bare = alternate(
-            args.rounds,
-            partial(drain, place, f"{sink.url}/hook", args.tasks, args.gates),
-            partial(send_bare, f"{sink.url}/hook", args.tasks),
-        )
+        url = f"{sink.url}/hook"
+        works = [
+            partial(drain_file, place, url, args.tasks, args.gates),
+            partial(send_bare, url, args.tasks),
+        ]
+        if args.store:
+            works.append(partial(drain_database, args.store, url, args.tasks, args.gates))
+        ours, bare, *others = alternate(args.rounds, *works)
     rate, bare_rate = [each.per_s for each in ours], [each.per_s for each in bare]
     cpu, bare_cpu = [each.cpu_us for each in ours], [each.cpu_us for each in bare]
     table(
@@ -51,11 +59,38 @@ def main() -> None:
             Row("CPU us per task", median(cpu), median(bare_cpu)),
         ],
     )
+    for other in others:
+        on_database = [each.per_s for each in other]
+        table(
+            "the same on PostgreSQL, beside SQLite",
+            [
+                Row("tasks sent and recorded per s", median(on_database), median(rate)),
+                Row("% of SQLite's rate", 100 * median_ratio(on_database, rate)),
+                Row("CPU us per task", median([each.cpu_us for each in other]), median(cpu)),
+            ],
+        )
 
 
-def drain(place: Path, url: str, tasks: int, gate_count: int) -> Drained:
-    """Fill a log, then let its gates go."""
+def drain_file(place: Path, url: str, tasks: int, gate_count: int) -> Drained:
+    """Drain a new file."""
     path = place / f"drain-{time.monotonic_ns()}.db"
+    found = drain(path, url, tasks, gate_count)
+    path.unlink()
+    return found
+
+
+def drain_database(store: str, url: str, tasks: int, gate_count: int) -> Drained:
+    """Drain a new log in a database, and drop it."""
+    address = Address(store)
+    assert inspect(store).schema.version == 0, "there is a log already: give an empty database"
+    found = drain(store, url, tasks, gate_count)
+    with address.connect() as connection:
+        connection.execute("DROP SCHEMA taskmaster CASCADE")
+    return found
+
+
+def drain(path: Path | str, url: str, tasks: int, gate_count: int) -> Drained:
+    """Fill a log, then let its gates go."""
     names = gates(gate_count)
     now = Wall(wall_ns())
     fill(path, (opened(name, paused=True) for name in names))
@@ -68,9 +103,7 @@ def drain(place: Path, url: str, tasks: int, gate_count: int) -> Drained:
             await all_succeeded(on, tasks)
             return _drained(tasks, began, cpu)
 
-    found = run(measured())
-    path.unlink()
-    return found
+    return run(measured())
 
 
 def send_bare(url: str, tasks: int) -> Drained:

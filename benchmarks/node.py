@@ -46,7 +46,7 @@ def sender() -> Sender:
 
 
 @asynccontextmanager
-async def node(path: Path, by: Sender | None = None) -> AsyncGenerator[Node]:
+async def node(path: Path | str, by: Sender | None = None) -> AsyncGenerator[Node]:
     """A node on that log."""
     local = LocalNode(
         path, sender=by or sender(), software="bench", fatal=_fatal, incident=_incident

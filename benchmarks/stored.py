@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from benchmarks.harness import say
 from taskmaster.actors.system import SystemIds, wall_ns
 from taskmaster.events.log import Append, Committed, Write
-from taskmaster.events.sqlite import SQLiteStore
+from taskmaster.events.store import open_store
 from taskmaster.events.types import (
     NEW,
     AttemptStarted,
@@ -78,9 +78,9 @@ def submitted(gate: GateName, url: str, due_at: Wall) -> TaskSubmitted:
     return TaskSubmitted(at=Wall(wall_ns()), gate=gate, request=request, due_at=due_at)
 
 
-def fill(path: Path, appends: Iterable[Append]) -> None:
-    """Commit them all to the log in that file."""
-    store = SQLiteStore.open(path)
+def fill(path: Path | str, appends: Iterable[Append]) -> None:
+    """Commit them all to the log there: a file, or an address of PostgreSQL."""
+    store = open_store(str(path))
     source, done = iter(appends), 0
     while batch := list(islice(source, BATCH)):
         results = store.commit(batch)

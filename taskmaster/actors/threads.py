@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import Any, Protocol, TypeVar
 
-from taskmaster.errors import OwnershipLostError, StoreUnavailableError
+from taskmaster.errors import StoreUnavailableError
 from taskmaster.events.log import (
     Ahead,
     Append,
@@ -27,7 +27,6 @@ from taskmaster.events.log import (
     SeriesRow,
     TaskFilter,
     TaskRow,
-    Unknown,
 )
 from taskmaster.events.split import WHOLE, Split
 from taskmaster.events.types import (
@@ -115,10 +114,7 @@ class ThreadCommitter:
 
     async def commit(self, batch: Sequence[Append]) -> BatchResult:
         """As `Committer.commit`."""
-        try:
-            return await self._thread.ask(lambda: self._store.commit(batch))
-        except OwnershipLostError as error:
-            return Unknown(error.message)  # another has the log now: nothing in memory holds
+        return await self._thread.ask(lambda: self._store.commit(batch))
 
     def stop(self) -> None:
         """End the thread."""

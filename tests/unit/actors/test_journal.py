@@ -413,6 +413,30 @@ def test_a_store_that_is_away_refuses_submissions_and_keeps_the_rest() -> None:
     assert desk.fatal == []
 
 
+def test_a_commit_that_hangs_refuses_submissions_until_it_ends() -> None:
+    """A server that is frozen says nothing; whoever comes hears so within two seconds."""
+
+    async def main() -> Desk:
+        desk = Desk(Store(latency_s=10))
+        desk.put("on its way")
+        await asyncio.sleep(1.4)
+        desk.put("waits")
+        assert desk.told == []
+        await asyncio.sleep(0.2)
+        assert desk.state.is_away
+        desk.put("while it hangs")
+        desk.put("an end", "outcome")
+        assert desk.refused == ["waits", "while it hangs"]
+        await asyncio.sleep(20)
+        return desk
+
+    desk = run_simulated(main())
+
+    assert dict(desk.told)["waits"] == Refused("the last commit takes more than 1.5 s")
+    assert desk.stored == ["on its way", "an end"]
+    assert not desk.state.is_away
+
+
 def test_it_is_tried_again_less_and_less_often() -> None:
     """50 ms, doubling to 2 s; a commit of 10 ms lies between."""
 
