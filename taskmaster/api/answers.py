@@ -167,6 +167,7 @@ class RecoveryOut(Struct, frozen=True):
     ramp_steps: tuple[int, ...] | Literal["off"]
     ramp_step: str
     ramp_after: str
+    fresh_share: float
 
 
 class CountsOut(Struct, frozen=True):

@@ -236,6 +236,10 @@ class RecoveryIn(Struct, frozen=True, forbid_unknown_fields=True):
     ramp_after: Annotated[
         Duration | UnsetType | None, Meta(description='a duration such as "60s"')
     ] = UNSET
+    fresh_share: Annotated[
+        float | UnsetType | None,
+        Meta(description="what fresh work gets after an outage, 0 (strict order) to 1"),
+    ] = UNSET
 
 
 class AdaptiveIn(Struct, frozen=True, forbid_unknown_fields=True):

@@ -158,6 +158,7 @@ def recovery_out(rules: RecoverySettings) -> RecoveryOut:
         ramp_steps=rules.ramp_steps or "off",
         ramp_step=format_duration(rules.ramp_step_ns),
         ramp_after=format_duration(rules.ramp_after_ns),
+        fresh_share=rules.fresh_share,
     )
 
 

@@ -178,7 +178,7 @@ def _adaptive(
 # --- recovery ---------------------------------------------------------------------------------
 
 _DURATIONS = ("trip_window", "tripped_min", "tripped_max", "ramp_step", "ramp_after")
-_NUMBERS = ("trip_failures", "trip_ratio", "trip_min_attempts")
+_NUMBERS = ("trip_failures", "trip_ratio", "trip_min_attempts", "fresh_share")
 
 
 def _recovery(

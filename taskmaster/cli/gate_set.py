@@ -99,6 +99,8 @@ class RecoveryFlags:
     """How long a step takes."""
     ramp_after: Annotated[str | None, Parameter(group=RECOVERY)] = None
     """Ramp up after the gate could not start for so long."""
+    fresh_share: Annotated[float | None, Parameter(group=RECOVERY)] = None
+    """What work due since a recovery began gets beside the backlog, 0 (strict order) to 1."""
 
     def fields(self) -> values.Json:
         """The fields of the API that were set."""
@@ -112,6 +114,7 @@ class RecoveryFlags:
             ramp_steps=None if self.ramp_steps is None else _steps(self.ramp_steps),
             ramp_step=self.ramp_step,
             ramp_after=self.ramp_after,
+            fresh_share=self.fresh_share,
         )
 
 

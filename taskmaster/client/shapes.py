@@ -237,6 +237,7 @@ class Recovery(Struct, frozen=True, omit_defaults=True, kw_only=True):
     ramp_steps: list[int] | Literal["off"] | None = None
     ramp_step: Duration | None = None
     ramp_after: Duration | None = None
+    fresh_share: float | None = None
 
 
 class Adaptive(Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -260,6 +260,7 @@ def _refuse_recovery(rules: RecoverySettings) -> Rejected | None:
         (rules.tripped_max_ns <= DAY, "tripped_max", "give at most 1 day"),
         (SECOND // 10 <= rules.ramp_step_ns <= DAY, "ramp_step", "give 100ms to 1 day"),
         (0 <= rules.ramp_after_ns <= DAY, "ramp_after", "give 0s to 1 day"),
+        (0 <= rules.fresh_share <= 1, "fresh_share", "give 0 (strict order) to 1, such as 0.5"),
         (
             len(rules.ramp_steps) <= 20
             and all(1 <= share <= 100 for share in rules.ramp_steps)
