@@ -52,6 +52,12 @@ class Delivery(Struct, frozen=True, forbid_unknown_fields=True):
     in_flight: int = 512
 
 
+class Alerts(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where alerts are sent, beside events and metrics; nowhere if empty."""
+
+    webhook_url: str = ""
+
+
 class Log(Struct, frozen=True, forbid_unknown_fields=True):
     """What the server writes to stderr; `auto` is JSON unless that is a terminal."""
 
@@ -73,6 +79,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     egress: Egress = Egress()
     delivery: Delivery = Delivery()
     signing: dict[str, str] = {}
+    alerts: Alerts = Alerts()
     log: Log = Log()
     shutdown: Shutdown = Shutdown()
 
@@ -108,6 +115,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "http": Http.__struct_fields__,
     "egress": Egress.__struct_fields__,
     "delivery": Delivery.__struct_fields__,
+    "alerts": Alerts.__struct_fields__,
     "log": Log.__struct_fields__,
     "shutdown": Shutdown.__struct_fields__,
 }

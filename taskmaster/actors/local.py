@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from taskmaster.actors.alerts import AlertSettings
 from taskmaster.actors.crash_switch import CrashingCommitter, CrashingSender, CrashSwitch
 from taskmaster.actors.node import IN_FLIGHT, Node, NodeSettings
 from taskmaster.actors.poison_switch import PoisonedReader, PoisonedSender, PoisonSwitch
@@ -49,14 +50,13 @@ class LocalNode:
         in_flight: int = IN_FLIGHT,
         signers: Callable[[GateName], tuple[Signer, ...]] = lambda _gate: (),
         incident: Callable[[Incident], None] = lambda _incident: None,
+        alerts: AlertSettings | None = None,
         progress: Progress | None = None,
         crash_at: str = "",
         poison: str = "",
     ) -> None:
-        """Open the store; `crash_at` and `poison` are for tests (`crash_switch.py`,
-        `poison_switch.py`).
-
-        It takes milliseconds, unless the index must be built anew, which `progress` is told of.
+        """Open the store, in milliseconds unless the index must be built anew, of which `progress`
+        is told; `crash_at` and `poison` are for tests (`crash_switch.py`, `poison_switch.py`).
 
         Raises:
             ForeignFileError: the store is no log of ours, or of a newer version.
@@ -107,6 +107,7 @@ class LocalNode:
             fatal=fatal,
             signers=signers,
             incident=incident,
+            alerts=alerts,
         )
 
     async def stop(self, grace_s: float) -> None:

@@ -12,11 +12,13 @@ from typing import Any
 import pykka
 from msgspec import Struct
 
+from taskmaster.actors.alerts import ALERTS_GATE, BECAUSE, AlertsActor, AlertSettings
 from taskmaster.actors.bulks import Bulks
 from taskmaster.actors.gates import GatesActor
 from taskmaster.actors.intake import Intake
 from taskmaster.actors.journal import Commit, Entry, JournalActor, Refused, StoreState
 from taskmaster.actors.line import JournalLine, Ports, Slots
+from taskmaster.actors.messages import GateDone
 from taskmaster.actors.ports import Clock, Ids, Rng
 from taskmaster.actors.supervisor import (
     Crashed,
@@ -39,6 +41,7 @@ from taskmaster.events.types import (
     Epoch,
     Event,
     GateName,
+    GateSettings,
     NodeEvent,
     NodeId,
     NodeStarted,
@@ -47,6 +50,7 @@ from taskmaster.events.types import (
     Version,
     node_stream,
 )
+from taskmaster.model.control import SetGate
 from taskmaster.supervision import ChildSpec, Down, kill, stop, watch
 
 IN_FLIGHT = 512
@@ -85,9 +89,10 @@ class Node:
         fatal: Callable[[str], None],
         signers: Callable[[GateName], tuple[Signer, ...]] = lambda _gate: (),
         incident: Callable[[Incident], None] = lambda _incident: None,
+        alerts: AlertSettings | None = None,
     ) -> None:
         """`fatal` ends the process at once; replay decides what became of it. `incident` hears
-        of every crash, restart and giving up."""
+        of every crash, restart and giving up. Without `alerts` nobody looks for any."""
         self.settings = settings
         self.store = StoreState()
         self.journal_line = JournalLine()
@@ -108,6 +113,8 @@ class Node:
         self._committer = committer
         self._fatal = fatal
         self._incident = incident
+        self._alert_settings = alerts
+        self.alerts: AlertsActor | None = None
         self._version = NEW
         self.hangs = 0
         """How often a handler held the loop for too long."""
@@ -142,12 +149,17 @@ class Node:
     async def start(self) -> None:
         """Open the log for work: nothing here is proportional to what waits."""
         clock, reader = self.ports.clock, self.ports.reader
+        children = [
+            ChildSpec("journal", self._start_journal),
+            ChildSpec("gates", self._start_gates),
+        ]
+        if self._alert_settings is not None:  # if it gives up, the rest goes on without it
+            children.append(
+                ChildSpec("alerts", self._start_alerts, restart="transient", type="supervisor")
+            )
         self._root = Supervisor(
             "node",
-            (
-                ChildSpec("journal", self._start_journal),
-                ChildSpec("gates", self._start_gates),
-            ),
+            tuple(children),
             mono_ns=clock.mono,
             listener=self._heard,
             strategy="rest_for_one",
@@ -232,6 +244,27 @@ class Node:
         self._intake = Intake(self.ports, actor)
         self._bulks = Bulks(self.ports, self._intake, self._heard)
         return actor.actor_ref
+
+    def _start_alerts(self) -> "pykka.ActorRef[Any]":
+        supervisor = Supervisor(
+            "node/alerts",
+            (ChildSpec("look", self._start_looking),),
+            mono_ns=self.ports.clock.mono,
+            listener=self._heard,
+        )
+        return supervisor.launch()
+
+    def _start_looking(self) -> "pykka.ActorRef[Any]":
+        assert self._alert_settings is not None
+        self.alerts = AlertsActor(self.ports, self.gates, self._alert_settings, self._open_alerts)
+        return self.alerts.launch()
+
+    async def _open_alerts(self) -> bool:
+        """Open the gate for webhooks about alerts, unless it is there."""
+        if await self.ports.reader.gate_rows([ALERTS_GATE]):
+            return True
+        opened = await self.intake.gate_command(ALERTS_GATE, SetGate(GateSettings(), BECAUSE))
+        return isinstance(opened, GateDone)
 
     def _root_down(self, down: Down) -> None:
         if self._root is not None:

@@ -208,6 +208,17 @@ class AdaptiveOut(Struct, frozen=True):
     by: Literal["latency", "errors"]
 
 
+class AlertRulesOut(Struct, frozen=True):
+    """From when on a gate needs a person; 0 is never."""
+
+    oldest_eligible: str
+    tripped: str
+    ramp_failures: int
+    dead_letters: int
+    window: str
+    unattended: str
+
+
 class GateOut(Struct, frozen=True, kw_only=True):
     """A gate: `state` is its control unless that is running, else its mode. `backlog` is how many
     eligible tasks wait; `learned_limit` is how many attempts an adaptive gate with work may have
@@ -225,6 +236,7 @@ class GateOut(Struct, frozen=True, kw_only=True):
     adaptive: AdaptiveOut | Literal["off"]
     parent: str | None
     family: FamilyOut | None
+    alerts: AlertRulesOut
     learned_limit: int | None
     learned_rate: float | None
     counts: CountsOut

@@ -13,6 +13,7 @@ from starlette.routing import Router
 from taskmaster.actors.node import Node
 from taskmaster.api import (
     actors,
+    alerts,
     batch,
     bulks,
     events,
@@ -49,6 +50,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *why.OPERATIONS,
     *gate_history.OPERATIONS,
     *gate_forecast.OPERATIONS,
+    *alerts.OPERATIONS,
     *events.OPERATIONS,
     *actors.OPERATIONS,
     *ops.OPERATIONS,

@@ -258,6 +258,29 @@ class AdaptiveIn(Struct, frozen=True, forbid_unknown_fields=True):
     ] = UNSET
 
 
+class AlertsIn(Struct, frozen=True, forbid_unknown_fields=True):
+    """From when on a gate needs a person; 0 is never."""
+
+    oldest_eligible: Annotated[
+        Duration | UnsetType | None, Meta(description='a duration such as "5m", or 0 for never')
+    ] = UNSET
+    tripped: Annotated[
+        Duration | UnsetType | None, Meta(description='a duration such as "5m", or 0 for never')
+    ] = UNSET
+    ramp_failures: Annotated[
+        int | UnsetType | None, Meta(description="how often a ramp may fail, or 0 for never")
+    ] = UNSET
+    dead_letters: Annotated[
+        int | UnsetType | None, Meta(description="how many new ones, or 0 for never")
+    ] = UNSET
+    window: Annotated[
+        Duration | UnsetType | None, Meta(description='within what time, such as "10m"')
+    ] = UNSET
+    unattended: Annotated[
+        Duration | UnsetType | None, Meta(description='a duration such as "24h", or 0 for never')
+    ] = UNSET
+
+
 class GateIn(Struct, frozen=True, forbid_unknown_fields=True):
     """A gate's settings. PUT gives what is left out its default, PATCH leaves it as it is; null
     is the default in both."""
@@ -281,6 +304,9 @@ class GateIn(Struct, frozen=True, forbid_unknown_fields=True):
     parent: Annotated[
         str | UnsetType | None,
         Meta(description='a gate whose limits hold too, or "" for none'),
+    ] = UNSET
+    alerts: Annotated[
+        AlertsIn | UnsetType | None, Meta(description="an object of thresholds of alerts")
     ] = UNSET
     reason: Reason = ""
 

@@ -9,6 +9,7 @@ from typing import Literal
 
 from taskmaster.api.answers import (
     AdaptiveOut,
+    AlertRulesOut,
     CountsOut,
     LimitsOut,
     RateOut,
@@ -24,6 +25,7 @@ from taskmaster.events.types import (
     SECOND,
     Adaptive,
     After,
+    AlertRules,
     Cron,
     Every,
     Limits,
@@ -159,6 +161,18 @@ def recovery_out(rules: RecoverySettings) -> RecoveryOut:
         ramp_step=format_duration(rules.ramp_step_ns),
         ramp_after=format_duration(rules.ramp_after_ns),
         fresh_share=rules.fresh_share,
+    )
+
+
+def alerts_out(rules: AlertRules) -> AlertRulesOut:
+    """From when on a gate needs a person."""
+    return AlertRulesOut(
+        oldest_eligible=format_duration(rules.oldest_eligible_ns),
+        tripped=format_duration(rules.tripped_ns),
+        ramp_failures=rules.ramp_failures,
+        dead_letters=rules.dead_letters,
+        window=format_duration(rules.window_ns),
+        unattended=format_duration(rules.unattended_ns),
     )
 
 

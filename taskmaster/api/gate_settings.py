@@ -10,11 +10,20 @@ from typing import Literal
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
-from taskmaster.api.bodies import AdaptiveIn, Duration, GateIn, LimitsIn, RateIn, RecoveryIn
+from taskmaster.api.bodies import (
+    AdaptiveIn,
+    AlertsIn,
+    Duration,
+    GateIn,
+    LimitsIn,
+    RateIn,
+    RecoveryIn,
+)
 from taskmaster.api.submissions import duration
 from taskmaster.events.types import (
     SECOND,
     Adaptive,
+    AlertRules,
     GateName,
     GateSettings,
     Limits,
@@ -56,7 +65,10 @@ def settings_of(body: GateIn, present: GateSettings = DEFAULTS) -> Stated | Reje
     parent = present.parent
     if not isinstance(body.parent, UnsetType):
         parent = GateName(body.parent) if body.parent else None
-    settings = GateSettings(limits, recovery, aging_ns, max_backlog, adaptive, parent)
+    alerts = _alerts(body.alerts, present.alerts)
+    if isinstance(alerts, Rejected):
+        return alerts
+    settings = GateSettings(limits, recovery, aging_ns, max_backlog, adaptive, parent, alerts)
     has_short = isinstance(body.limits, LimitsIn) and _is_given(body.limits.rate)
     return Stated(settings, has_short)
 
@@ -208,4 +220,26 @@ def _recovery(
         stated["ramp_steps"] = DEFAULTS.recovery.ramp_steps
     elif not isinstance(body.ramp_steps, UnsetType):
         stated["ramp_steps"] = body.ramp_steps
+    return replace(present, **stated)
+
+
+# --- alerts -----------------------------------------------------------------------------------
+
+
+def _alerts(body: AlertsIn | UnsetType | None, present: AlertRules) -> AlertRules | Rejected:
+    if isinstance(body, UnsetType):
+        return present
+    if body is None:
+        return DEFAULTS.alerts
+    stated: dict[str, int] = {}
+    for name in ("oldest_eligible", "tripped", "window", "unattended"):
+        inner = f"{name}_ns"
+        default: int = getattr(DEFAULTS.alerts, inner)
+        read = _ns(f"alerts.{name}", getattr(body, name), getattr(present, inner), default)
+        if isinstance(read, Rejected):
+            return read
+        stated[inner] = read
+    for name in ("ramp_failures", "dead_letters"):
+        default = getattr(DEFAULTS.alerts, name)
+        stated[name] = _or(getattr(body, name), getattr(present, name), default)
     return replace(present, **stated)

@@ -12,7 +12,14 @@ from starlette.responses import Response
 from taskmaster.api.answers import FamilyOut, GateOut, Page, WaitOut
 from taskmaster.api.bodies import GateIn, PauseIn, ReasonIn
 from taskmaster.api.context import Api, JsonResponse, cause, within
-from taskmaster.api.encoding import adaptive_out, counts_out, instant_out, limits_out, recovery_out
+from taskmaster.api.encoding import (
+    adaptive_out,
+    alerts_out,
+    counts_out,
+    instant_out,
+    limits_out,
+    recovery_out,
+)
 from taskmaster.api.etags import etag, is_known, refuse_unless_matched
 from taskmaster.api.gate_settings import DEFAULTS, in_body_terms, settings_of
 from taskmaster.api.operations import (
@@ -88,6 +95,7 @@ def gate_out(api: Api, view: GateView) -> GateOut:
         adaptive=adaptive_out(row.settings.adaptive),
         parent=row.settings.parent,
         family=family_out(api, row.gate),
+        alerts=alerts_out(row.settings.alerts),
         learned_limit=view.learned_limit,
         learned_rate=view.learned_rate,
         counts=counts_out(view),

@@ -14,6 +14,7 @@ from msgspec.structs import asdict
 
 from taskmaster.api.encoding import (
     adaptive_out,
+    alerts_out,
     limits_out,
     recovery_out,
     retry_out,
@@ -158,6 +159,7 @@ def _settings(settings: GateSettings) -> dict[str, Any]:
         "max_backlog": settings.max_backlog,
         "adaptive": adaptive_out(settings.adaptive),
         "parent": settings.parent,
+        "alerts": alerts_out(settings.alerts),
     }
 
 

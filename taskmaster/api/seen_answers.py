@@ -3,6 +3,8 @@
 Rules of residence: as `answers.py`; names carry their units, so that a picture needs no table.
 """
 
+from typing import Literal
+
 from msgspec import Struct
 
 from taskmaster.views.history import Columns
@@ -47,3 +49,31 @@ class ForecastOut(Struct, frozen=True):
     latest_at: str | None
     assumption: str
     made: tuple[MadeOut, ...]
+
+
+class AlertOut(Struct, frozen=True):
+    """An alert that is raised."""
+
+    gate: str
+    alert: str
+    id: str
+    raised_at: str
+    detail: str
+
+
+class AlertChange(Struct, frozen=True):
+    """An alert that was raised, told again, or cleared."""
+
+    at: str
+    gate: str
+    alert: str
+    id: str
+    what: Literal["raised", "again", "cleared"]
+    detail: str
+
+
+class AlertsOut(Struct, frozen=True):
+    """Alerts that are raised, by gate, and the newest changes first."""
+
+    items: tuple[AlertOut, ...]
+    recent: tuple[AlertChange, ...]

@@ -21,6 +21,7 @@ import uvloop
 
 from taskmaster import __version__
 from taskmaster.actors import crash_switch, poison_switch
+from taskmaster.actors.alerts import AlertSettings
 from taskmaster.actors.local import LocalNode
 from taskmaster.actors.node import Node
 from taskmaster.actors.supervisor import Crashed, GaveUp, Incident, Restarted
@@ -32,9 +33,10 @@ from taskmaster.delivery.addresses import EgressRules
 from taskmaster.delivery.egress import Egress
 from taskmaster.delivery.headers import Signer
 from taskmaster.delivery.httpx_sender import HttpxSender
+from taskmaster.delivery.refusal import Refusal
 from taskmaster.delivery.reqwest_sender import ReqwestSender
 from taskmaster.delivery.sender import Sender
-from taskmaster.errors import StoreUnavailableError
+from taskmaster.errors import InvalidFieldError, StoreUnavailableError
 from taskmaster.events.store import shown_store
 from taskmaster.events.types import SECOND, GateName
 from taskmaster.settings import Settings
@@ -111,6 +113,12 @@ async def _serve(settings: Settings, ring: KeyRing, listener: socket.socket) -> 
         sys.stderr.flush()
         os._exit(EXIT_STORE_UNKNOWN)
 
+    webhook_url = settings.alerts.webhook_url
+    wrong = egress.check_url(webhook_url) if webhook_url else None
+    if isinstance(wrong, Refusal):
+        raise InvalidFieldError(
+            f"alerts.webhook_url: {wrong.message}", field="alerts.webhook_url", remedy=wrong.remedy
+        )
     local = LocalNode(
         settings.store,
         sender=make_sender(settings.delivery.sender, egress),
@@ -119,6 +127,7 @@ async def _serve(settings: Settings, ring: KeyRing, listener: socket.socket) -> 
         in_flight=settings.delivery.in_flight,
         signers=lambda gate: signers.get(gate, ()),
         incident=_tell_log,
+        alerts=AlertSettings(webhook_url),
         crash_at=os.environ.get(crash_switch.VARIABLE, ""),
         poison=os.environ.get(poison_switch.VARIABLE, ""),
     )

@@ -16,6 +16,7 @@ GROUPS = {
     "series": "Periodic tasks.",
     "log": "Every event that was stored.",
     "recovery": "Outages of a gate and their recoveries: look, hold, end, trip, probe.",
+    "alert": "What needs a person.",
     "actor": "One place of the supervision tree: look at it, restart, quarantine, release.",
     "key": "API keys of a server beyond loopback.",
     "config": "Settings of a server.",

@@ -120,6 +120,7 @@ def gate_text(gate: "Gate", paint: Paint) -> str:
             ("tasks", words(counts, " ")),
             ("attempts", f"{gate.attempts}, of which {gate.failures} failed"),
             ("recovery", words(gate.recovery, " ")),
+            ("alerts", words(gate.alerts, " ")),
             ("aging", gate.aging),
             ("max backlog", str(gate.max_backlog or "")),
             ("version", str(gate.version)),

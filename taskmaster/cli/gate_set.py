@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 LIMITS = Group("Limits", sort_key=1)
 RECOVERY = Group("Recovery", sort_key=2)
+ALERTS = Group("Alerts", sort_key=3)
 _RATE = re.compile(r"(?P<rate>[\d.]+)/(?P<per>[0-9a-zA-Z.]+?)(?::(?P<burst>\d+))?")
 
 
@@ -118,12 +119,43 @@ class RecoveryFlags:
         )
 
 
-def set_gate(
+@Parameter(name="*")
+@dataclass(frozen=True)
+class AlertFlags:
+    """From when on the gate needs a person; 0 is never."""
+
+    alert_oldest: Annotated[str | None, Parameter(group=ALERTS)] = None
+    """The oldest eligible task has been due for so long (5m)."""
+    alert_tripped: Annotated[str | None, Parameter(group=ALERTS)] = None
+    """It has been tripped or probing for so long (5m)."""
+    alert_ramp_failures: Annotated[int | None, Parameter(group=ALERTS)] = None
+    """Its ramp fell back or tripped so often (3)."""
+    alert_dead_letters: Annotated[int | None, Parameter(group=ALERTS)] = None
+    """So many new dead letters within the window (1)."""
+    alert_window: Annotated[str | None, Parameter(group=ALERTS)] = None
+    """The window of dead letters (10m)."""
+    alert_unattended: Annotated[str | None, Parameter(group=ALERTS)] = None
+    """Paused without an end, or a task held as uncertain, for so long (24h)."""
+
+    def fields(self) -> values.Json:
+        """The fields of the API that were set."""
+        return values.given(
+            oldest_eligible=self.alert_oldest,
+            tripped=self.alert_tripped,
+            ramp_failures=self.alert_ramp_failures,
+            dead_letters=self.alert_dead_letters,
+            window=self.alert_window,
+            unattended=self.alert_unattended,
+        )
+
+
+def set_gate(  # noqa: PLR0913  # flags
     name: Name,
     /,
     *,
     limits: LimitFlags = LimitFlags(),
     recovery: RecoveryFlags = RecoveryFlags(),
+    alerts: AlertFlags = AlertFlags(),
     file: Annotated[str | None, Parameter(name=("--file", "-f"), allow_leading_hyphen=True)] = None,
     replace: bool = False,
     if_version: int | None = None,
@@ -139,7 +171,9 @@ def set_gate(
         if_version: Only if the gate stands at this version; otherwise exit 4.
         reason: Why, for the log.
     """
-    flags = values.given(**limits.fields(), recovery=recovery.fields() or None)
+    flags = values.given(
+        **limits.fields(), recovery=recovery.fields() or None, alerts=alerts.fields() or None
+    )
     if file is not None and flags:
         raise UsageError("--file takes no flags of settings", remedy="write them into the file")
     settings = flags if file is None else values.fields_of(file)

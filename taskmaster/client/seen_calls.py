@@ -97,3 +97,41 @@ def gate_forecast(gate: str) -> Call[GateForecast]:
 
 def _read_forecast(answer: Answer) -> GateForecast:
     return msgspec.json.decode(answer.body, type=GateForecast)
+
+
+class Alert(Struct, frozen=True):
+    """An alert that is raised."""
+
+    gate: str
+    alert: str
+    id: str
+    raised_at: datetime
+    detail: str = ""
+
+
+class AlertChange(Struct, frozen=True):
+    """An alert that was raised, told again, or cleared."""
+
+    at: datetime
+    gate: str
+    alert: str
+    id: str
+    what: str
+    detail: str = ""
+
+
+class Alerts(Struct, frozen=True):
+    """What needs a person, and the newest changes of that."""
+
+    items: list[Alert]
+    recent: list[AlertChange]
+
+
+def list_alerts(*, gate: str = "") -> Call[Alerts]:
+    """What needs a person, at one gate or at all."""
+    query = (("gate", gate),) if gate else ()
+    return Call("GET", "/v1/alerts", _read_alerts, query=query)
+
+
+def _read_alerts(answer: Answer) -> Alerts:
+    return msgspec.json.decode(answer.body, type=Alerts)

@@ -258,6 +258,7 @@ class GateSettings(Struct, frozen=True, omit_defaults=True, kw_only=True):
     max_backlog: int | None = None
     adaptive: Adaptive | Literal["off"] | None = None
     parent: str | None = None
+    alerts: Json | None = None
     reason: str | None = None
 
 
@@ -292,6 +293,7 @@ class Gate(Struct, frozen=True, kw_only=True):
     adaptive: Adaptive | Literal["off"] = "off"
     parent: str | None = None
     family: Family | None = None
+    alerts: Json = field(default_factory=dict[str, object])
     learned_limit: int | None = None
     learned_rate: float | None = None
     counts: dict[str, int] = field(default_factory=dict[str, int])

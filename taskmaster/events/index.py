@@ -51,6 +51,9 @@ from taskmaster.events.types import (
     ActorCrashed,
     ActorRestartAsked,
     ActorRestarted,
+    AlertCleared,
+    AlertEvent,
+    AlertRaised,
     AttemptFailed,
     AttemptStarted,
     AttemptSucceeded,
@@ -89,8 +92,6 @@ from taskmaster.events.types import (
     TaskSubmitted,
     Wall,
 )
-
-# --- the fold ---------------------------------------------------------------------------------
 
 
 def fold(rows: Rows, facts: Iterable[Recorded]) -> Changes:
@@ -152,7 +153,7 @@ class _Batch:
                 self._add_rare(fact, event)
 
     def _add_rare(
-        self, fact: Recorded, event: GateEvent | SeriesEvent | BulkEvent | NodeEvent
+        self, fact: Recorded, event: GateEvent | SeriesEvent | BulkEvent | NodeEvent | AlertEvent
     ) -> None:
         if isinstance(event, GateEvent):
             self._gates.move(gate_of(fact.stream), fact.version, event)
@@ -182,6 +183,8 @@ class _Batch:
                 | ActorRestartAsked()
                 | ActorRestarted()
                 | SupervisorGaveUp()
+                | AlertRaised()
+                | AlertCleared()
             ):
                 pass
             case _:
@@ -302,8 +305,6 @@ class _Batch:
             self._keys[event.to, event.key] = entry
             self._key_ends.pop(((event.to, event.key), task.id), None)
 
-    # --- what a task's life moves
-
     def _stored(self, fact: Recorded) -> TaskEntry:
         task_id = task_of(fact.stream)
         task = self._tasks.get(task_id) or self._rows.tasks.get(task_id)
@@ -357,8 +358,6 @@ class _Batch:
             self._bulks[bulk] = replace(self._bulks[bulk], version=fact.version, ended=ended)
         else:
             self._bulk_moves[bulk] = BulkEntry(bulk, Position(0), fact.version, ended)
-
-    # --- series
 
     def _series_ruled(self, fact: Recorded, event: SeriesCreated | SeriesChanged) -> None:
         name = series_of(fact.stream)

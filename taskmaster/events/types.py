@@ -439,6 +439,18 @@ class Adaptive(Struct, frozen=True, omit_defaults=True):
     by: Literal["latency", "errors"] = "latency"
 
 
+class AlertRules(Struct, frozen=True, omit_defaults=True):
+    """From when on a gate needs a person; 0: never for that. `dead_letters` new ones within
+    `window_ns`; `unattended_ns` is about pauses without an end and tasks held as uncertain."""
+
+    oldest_eligible_ns: int = 5 * MINUTE
+    tripped_ns: int = 5 * MINUTE
+    ramp_failures: int = 3
+    dead_letters: int = 1
+    window_ns: int = 10 * MINUTE
+    unattended_ns: int = DAY
+
+
 class GateSettings(Struct, frozen=True, omit_defaults=True):
     """Everything about a gate that a command can set. `max_backlog` 0 is no bound; what `parent`
     allows holds for its children together."""
@@ -449,6 +461,7 @@ class GateSettings(Struct, frozen=True, omit_defaults=True):
     max_backlog: int = 0
     adaptive: Adaptive | None = None
     parent: GateName | None = None
+    alerts: AlertRules = AlertRules()
 
 
 class GateOpened(Event, frozen=True, kw_only=True):
@@ -709,6 +722,42 @@ class OccurrenceSkipped(Event, frozen=True, kw_only=True):
     why: SkipCause
 
 
+# --- alerts -----------------------------------------------------------------------------------
+
+ALERTS = Stream("alerts")
+"""The stream of all alerts of a shard; they have one writer."""
+AlertName = Literal[
+    "oldest_eligible",
+    "tripped",
+    "ramp_failed",
+    "dead_letters",
+    "paused",
+    "uncertain",
+    "quarantined",
+]
+
+
+class AlertRaised(Event, frozen=True, kw_only=True):
+    """Something at a gate needs a person; `again`: it still does. `dead` is how many dead letters
+    the gate had."""
+
+    gate: GateName
+    alert: AlertName
+    alert_id: str
+    detail: str = ""
+    again: bool = False
+    dead: int = 0
+
+
+class AlertCleared(Event, frozen=True, kw_only=True):
+    """It does not any more."""
+
+    gate: GateName
+    alert: AlertName
+    alert_id: str
+    dead: int = 0
+
+
 # --- the process ------------------------------------------------------------------------------
 
 
@@ -795,4 +844,5 @@ NodeEvent = (
     NodeStarted | NodeStopped | ActorCrashed | ActorRestartAsked | ActorRestarted | SupervisorGaveUp
 )
 BulkEvent = BulkStarted | BulkProgressed | BulkEnded
-AnyEvent = TaskEvent | GateEvent | SeriesEvent | NodeEvent | BulkEvent
+AlertEvent = AlertRaised | AlertCleared
+AnyEvent = TaskEvent | GateEvent | SeriesEvent | NodeEvent | AlertEvent | BulkEvent

@@ -27,6 +27,7 @@ from taskmaster.events.types import (
     RecoverySettings,
     Wall,
 )
+from taskmaster.model.alerts import refuse_rules
 from taskmaster.model.family import refuse_move
 from taskmaster.model.gate import Gate
 from taskmaster.model.outcomes import KEPT_SECONDS
@@ -195,7 +196,11 @@ def refuse_settings(settings: GateSettings) -> Rejected | None:
     if not 0 <= settings.max_backlog <= MAX_BACKLOG:
         message = f"max_backlog must be 0 to {MAX_BACKLOG} (it is {settings.max_backlog})"
         return invalid("max_backlog", message, "use 0 for no bound")
-    return _refuse_adaptive(settings) or _refuse_recovery(settings.recovery)
+    return (
+        _refuse_adaptive(settings)
+        or _refuse_recovery(settings.recovery)
+        or refuse_rules(settings.alerts)
+    )
 
 
 def _refuse_adaptive(settings: GateSettings) -> Rejected | None:

@@ -18,6 +18,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from taskmaster.actors.alerts import raised_by
 from taskmaster.actors.node import Node
 from taskmaster.actors.threads import StoreThread
 from taskmaster.events.log import RowState
@@ -73,6 +74,7 @@ class Seen(Struct, frozen=True):
     counters: dict[GateName, GateCounters]
     commits: CommitCounters
     actors: tuple[ActorKind, ...]
+    alerts: tuple[tuple[GateName, str], ...] = ()
 
 
 class Metrics:
@@ -135,6 +137,7 @@ class Metrics:
             counters={gate: one.copy() for gate, one in self.counters.gates.items()},
             commits=self.counters.commits.copy(),
             actors=tuple(kinds.values()),
+            alerts=tuple((gate, alert) for gate, alert, _, _ in raised_by(node.alerts)),
         )
 
 
@@ -153,7 +156,9 @@ def render(seen: Seen) -> bytes:
     """The text of a scrape."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(
-        _Shown([*_node(seen), *_journal(seen.commits), *_gates(seen), *_attempts(seen)])
+        _Shown(
+            [*_node(seen), *_journal(seen.commits), *_gates(seen), *_attempts(seen), *_alerts(seen)]
+        )
     )
     return generate_latest(registry)
 
@@ -247,6 +252,15 @@ def _live(seen: Seen) -> Iterator[Metric]:
         if saved is not None:
             tokens.add_metric([gate], saved)
     yield from (waiting, oldest, state, tokens)
+
+
+def _alerts(seen: Seen) -> Iterator[Metric]:
+    alerts = GaugeMetricFamily(
+        "taskmaster_alert", "1 while something at a gate needs a person.", labels=["gate", "alert"]
+    )
+    for gate, alert in seen.alerts:
+        alerts.add_metric([gate, alert], 1)
+    yield alerts
 
 
 def _tokens(view: GateView, mono: Mono) -> int | None:

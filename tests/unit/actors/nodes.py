@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from msgspec import Struct
 
+from taskmaster.actors.alerts import AlertSettings
 from taskmaster.actors.intake import Accepted
 from taskmaster.actors.node import IN_FLIGHT, Node, NodeSettings
 from taskmaster.actors.supervisor import Incident
@@ -111,7 +112,9 @@ class Chance:
 class World:
     """What outlives a node: the store, the endpoint, the time."""
 
-    def __init__(self, *, seed: int = 1, in_flight: int = IN_FLIGHT) -> None:
+    def __init__(
+        self, *, seed: int = 1, in_flight: int = IN_FLIGHT, alerts: AlertSettings | None = None
+    ) -> None:
         self.store = SQLiteStore.open(":memory:")
         self.endpoint = Endpoint()
         self.commit_s = 0.002
@@ -120,6 +123,7 @@ class World:
         self.fatal: list[str] = []
         self.incidents: list[Incident] = []
         self.in_flight = in_flight
+        self.alerts = alerts
         self.now_ns = 0
         self._seed = seed
         self._lives = 0
@@ -192,6 +196,7 @@ class World:
             sender=self.endpoint,
             fatal=self.fatal.append,
             incident=self.incidents.append,
+            alerts=self.alerts,
         )
         await node.start()
         return await script(node)
