@@ -17,13 +17,14 @@ from taskmaster.actors.backlog import (
     Backlog,
 )
 from taskmaster.actors.lanes import Waiting
-from taskmaster.events.split import Missing
-from taskmaster.events.types import MINUTE, SECOND, Group, Position, TaskId, Wall
+from taskmaster.events.split import Missing, Split
+from taskmaster.events.types import GROUPS, MINUTE, SECOND, Group, Position, TaskId, Wall
 from taskmaster.model.sharing import Order
 from taskmaster.model.task import Task
 from tests.unit.model.builders import NOW, waiting_task, wall
 
 AGING_NS = MINUTE
+HALF = 500_000
 PAGE_LANES = 4
 KEYS = (("",), ("", "a", "b"), ("", *"abcdefghijklm"))
 """No lanes, as many as a page has room for, more."""
@@ -48,10 +49,6 @@ class PageOf(Struct):
 
 WHOLE: dict[Group, Missing] = {}
 PART: dict[Group, Missing] = {"fresh": Missing(cut=("",))}
-
-
-def _missing(missing: Missing) -> dict[Group, Missing]:
-    return {"fresh": missing} if missing else {}
 
 
 def rank(task: Task) -> int:
@@ -80,23 +77,30 @@ class Index:
         rows = [row for row in self.rows.values() if row.waits and row.task.due_at <= now]
         return sorted(rows, key=lambda row: (rank(row.task), row.number))
 
-    def page(self, now: Wall, limit: int, ahead_ns: int, after: str = "") -> PageOf:
-        """As `Reader.page` says, with room for `PAGE_LANES`."""
+    def page(self, now: Wall, limit: int, ahead_ns: int, split: Split) -> PageOf:
+        """As `Reader.page` says, with room for `PAGE_LANES` and `limit` tasks of each group."""
         until = Wall(now + ahead_ns)
-        lanes: dict[str, list[Row]] = {}
-        for row in self.eligible(until):
-            lanes.setdefault(row.task.submitted.fair_key, []).append(row)
-        circle = sorted(lanes, key=lambda key: (key <= after, key))
-        taken = circle[:PAGE_LANES]
-        each = 1 if len(circle) > len(taken) else -(-limit // max(1, len(taken)))
+        items: list[Waiting] = []
+        missing: dict[Group, Missing] = {}
+        for group in GROUPS:
+            rows = [row for row in self.eligible(until) if group_of(row.task, split) == group]
+            lanes: dict[str, list[Row]] = {}
+            for row in rows:
+                lanes.setdefault(row.task.submitted.fair_key, []).append(row)
+            after = split.last.get(group, "")
+            circle = sorted(lanes, key=lambda key, after=after: (key <= after, key))
+            taken = circle[:PAGE_LANES]
+            each = 1 if len(circle) > len(taken) else -(-limit // max(1, len(taken)))
+            cut = tuple(key for key in taken if len(lanes[key]) > each)
+            items += [Waiting(row.task, row.number) for key in taken for row in lanes[key][:each]]
+            if lacks := Missing(cut, len(circle) > len(taken)):
+                missing[group] = lacks
         later = [r.task.due_at for r in self.rows.values() if r.waits and r.task.due_at > until]
-        cut = tuple(key for key in taken if len(lanes[key]) > each)
-        return PageOf(
-            [Waiting(row.task, row.number) for key in taken for row in lanes[key][:each]],
-            self.position,
-            _missing(Missing(cut, len(circle) > len(taken))),
-            min(later, default=None),
-        )
+        return PageOf(items, self.position, missing, min(later, default=None))
+
+
+def group_of(task: Task, split: Split) -> Group:
+    return split.group(task.due_at, retry=task.retrying, redriven=task.redriven)
 
 
 def take(backlog: Backlog, page: PageOf, now: Wall, ahead_ns: int) -> None:
@@ -118,7 +122,7 @@ class Read(Struct):
     now: Wall
     ahead_ns: int
     limit: int
-    after: str
+    split: Split
     page: PageOf | None = None
 
 
@@ -126,8 +130,9 @@ class GateAndIndex:
     """What a gate does with its backlog, from a seed: starts, ends, commands, pages; notices come
     late and in log order. Each seed does some things more often than others."""
 
-    def __init__(self, seed: int, keys: Sequence[str] = ("",)) -> None:
+    def __init__(self, seed: int, keys: Sequence[str] = ("",), *, recovers: bool = False) -> None:
         self.rng = rng = random.Random(seed)
+        self.redriven = 0.2 if recovers else 0.0
         self.now = NOW
         self.index = Index()
         self.backlog = Backlog(Order(AGING_NS))
@@ -153,6 +158,8 @@ class GateAndIndex:
             self.read_on,
             self.read_on,
         )
+        if recovers:
+            self._steps = (*self._steps, self.recover)
         self._weights = [rng.choice((1, 1, 3, 8)) for _ in self._steps]
 
     def run(self, steps: int) -> None:
@@ -205,7 +212,9 @@ class GateAndIndex:
         position = self.index.commit()
         row.waits = due_s is not None
         if due_s is not None:
-            row.task = replace(row.task, due_at=Wall(self.now + int(due_s * SECOND)))
+            is_redriven = row.task.redriven or self.rng.random() < self.redriven
+            due_at = Wall(self.now + int(due_s * SECOND))
+            row.task = replace(row.task, due_at=due_at, redriven=is_redriven)
         self.notices.append((Waiting(row.task, row.number), position, True))
 
     def start_lands(self) -> None:
@@ -250,6 +259,10 @@ class GateAndIndex:
             self.backlog.remove(row.task.id)
             self.busy[row.task.id] = row
 
+    def recover(self) -> None:
+        """A ramp began: what was due before is backlog."""
+        self.backlog.set_order(Order(AGING_NS, HALF, self.now))
+
     def command_without_effect(self) -> None:
         """It waits as before, and the index has it."""
         row = self.one_of(self.busy)
@@ -267,10 +280,10 @@ class GateAndIndex:
                 ahead_ns = self.backlog.ahead_ns()
                 split = self.backlog.begin_read((*self.running, *self.busy))
                 most = self.limit + len(self.running)
-                self.read = Read(self.now, ahead_ns, most, split.last["fresh"])
+                self.read = Read(self.now, ahead_ns, most, split)
         elif self.read.page is None:
             self.read.page = self.index.page(
-                self.read.now, self.read.limit, self.read.ahead_ns, self.read.after
+                self.read.now, self.read.limit, self.read.ahead_ns, self.read.split
             )
         else:
             take(self.backlog, self.read.page, self.read.now, self.read.ahead_ns)
@@ -317,7 +330,7 @@ class GateAndIndex:
 def test_nothing_that_waits_is_ever_lost(first_seed: int) -> None:
     """Semantics 2.3: after any history, popping gives exactly what waits, each once."""
     for seed in range(first_seed, first_seed + 100):
-        world = GateAndIndex(seed, KEYS[seed % 3])
+        world = GateAndIndex(seed, KEYS[seed % 3], recovers=seed % 2 == 1)
         world.run((10, 25, 60, 100)[seed % 4])
         world.settle()
         waiting = world.waiting
@@ -738,3 +751,38 @@ def test_a_page_that_bodies_keep_short_is_read_again_once_something_has_left() -
         asked.append(backlog.needs_page(NOW))
 
     assert asked == [False] + [True] * 8
+
+
+def test_fresh_work_and_the_backlog_of_an_outage_take_turns() -> None:
+    """Semantics 4.8: by half; the backlog has the rest, and what fresh work leaves."""
+    backlog = Backlog(Order(AGING_NS, HALF, wall(0)))
+    backlog.begin_read(())
+    items = [item(number, due=-60) for number in range(1, 6)]
+    items += [item(number, due=0) for number in range(11, 13)]
+    take(backlog, PageOf(items, Position(99), WHOLE, None), NOW, 0)
+
+    assert popped(backlog) == [11, 1, 12, 2, 3, 4, 5]
+
+
+def test_what_was_redriven_starts_when_nothing_else_waits() -> None:
+    """Semantics 4.8, though it has waited longest."""
+    first = item(1, due=-60)
+    redriven = Waiting(replace(first.task, redriven=True), first.number)
+
+    assert popped(read_at(9, redriven, item(2), item(3))) == [2, 3, 1]
+
+
+def test_another_outage_splits_from_the_next_page_on() -> None:
+    backlog = read_at(5, item(1, due=-60), item(2, due=0))
+
+    backlog.set_order(Order(AGING_NS, HALF, wall(-1)))
+    assert backlog.needs_page(NOW)
+    assert backlog.begin_read(()).fresh_since == wall(-1)
+    take(
+        backlog,
+        PageOf([item(1, due=-60), item(2, due=0)], Position(5), WHOLE, None),
+        NOW,
+        0,
+    )
+
+    assert popped(backlog) == [2, 1]
