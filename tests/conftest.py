@@ -1,6 +1,14 @@
-"""What every test gets: hypothesis without a deadline, since this machine is shared."""
+"""What every test gets: hypothesis without a deadline, since this machine is shared; and one
+PostgreSQL for those that ask."""
 
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
 from hypothesis import settings
+
+from tests.postgres_server import Postgres
 
 settings.register_profile("taskmaster", deadline=None, print_blob=True)
 settings.load_profile("taskmaster")
@@ -12,3 +20,16 @@ def pytest_report_header() -> str:
 
     reference = "OTP itself" if otp.is_installed() else "recorded traces of OTP"
     return f"supervision is compared with {reference}"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One PostgreSQL for all tests of a process.
+
+    Not below pytest's own folder: as root the server runs under another user, whom the next
+    pytest that starts shuts out of there.
+    """
+    with TemporaryDirectory(prefix="taskmaster-pg-", ignore_cleanup_errors=True) as folder:
+        server = Postgres(Path(folder))
+        yield server
+        server.stop()

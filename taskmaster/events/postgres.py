@@ -66,10 +66,11 @@ _EVENT_KINDS: tuple[Kind, ...] = (
 _FENCE = """UPDATE shard SET clock = greatest(clock + interval '1 us', clock_timestamp()),
         lease_until = clock_timestamp() + interval '3 s'
     WHERE shard = %s AND epoch = %s
-    RETURNING position, (extract(epoch FROM clock) / 86400)::bigint"""
+    RETURNING position, floor(extract(epoch FROM clock) / 86400)::bigint"""
 _TAKE = """UPDATE shard SET epoch = epoch + 1, owner = %s,
         lease_until = clock_timestamp() + interval '3 s'
-    WHERE shard = %s RETURNING epoch"""
+    WHERE shard = %s
+    RETURNING epoch, floor(extract(epoch FROM clock_timestamp()) / 86400)::bigint"""
 _IN_USE = "SELECT pg_advisory_lock(hashtext('taskmaster shard'), %s::int)"
 _IN_USE_AGAIN = _IN_USE.replace("pg_advisory", "pg_try_advisory")
 """Tells a second process at its start that the shard is in use; the fence alone decides."""
@@ -90,11 +91,10 @@ class PostgresStore(LogRecorder):
         self._shard = shard
         self._failed = ""
         self._inserted: list[int] = []
-        self._days_until = 0
-        self._today = 0
         connection = datastore.connection()
         _refuse_if_in_use(connection, datastore.address, shard)
-        self.epoch: Epoch = _take_ownership(connection, shard)
+        self.epoch, self._today = _take_ownership(connection, shard)
+        self._days_until = self._today + DAYS_AHEAD  # `migrate` has made them
         self._database = PostgresDatabase(connection, shard, datastore.address)
         self._tables = IndexTables(self._database)
 
@@ -373,12 +373,13 @@ def _refuse_if_in_use(connection: Connection, address: Address, shard: int) -> N
         ) from None
 
 
-def _take_ownership(connection: Connection, shard: int) -> Epoch:
-    """Begin a new epoch of the shard; every older owner's commits are refused from now on."""
+def _take_ownership(connection: Connection, shard: int) -> tuple[Epoch, int]:
+    """Begin a new epoch of the shard; every older owner's commits are refused from now on. The
+    epoch, and the day on the database's clock."""
     owner = f"{socket.gethostname()}:{os.getpid()}"
     row = connection.execute(_TAKE, [owner, shard]).fetchone()
     assert row is not None, f"there is no shard {shard}"
-    return Epoch(row[0])
+    return Epoch(row[0]), row[1]
 
 
 def _tails(database: PostgresDatabase, streams: Sequence[Stream]) -> dict[Stream, Version]:

@@ -44,7 +44,7 @@ def migrate(address: Address) -> Schema:
                 if read_schema(connection, address).version < version:
                     _take_step(connection, version)
         [clock] = connection.execute(
-            "SELECT (extract(epoch FROM clock_timestamp()) / 86400)::bigint"
+            "SELECT floor(extract(epoch FROM clock_timestamp()) / 86400)::bigint"
         ).fetchall()
         make_days(connection, clock[0])
     return before

@@ -1,8 +1,7 @@
 """A real node on a log in memory, behind the real application, without a socket."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -14,20 +13,6 @@ from taskmaster.api.keys import KeyRing
 from taskmaster.delivery.addresses import EgressRules
 from taskmaster.delivery.egress import Egress
 from tests.integration.api_server import PlainSender, Server
-from tests.postgres_server import Postgres
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    """One PostgreSQL for all tests of a process.
-
-    Not below pytest's own folder: as root the server runs under another user, whom the next
-    pytest that starts shuts out of there.
-    """
-    with TemporaryDirectory(prefix="taskmaster-pg-", ignore_cleanup_errors=True) as folder:
-        server = Postgres(Path(folder))
-        yield server
-        server.stop()
 
 
 @pytest.fixture

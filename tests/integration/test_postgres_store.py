@@ -411,7 +411,7 @@ def test_an_index_that_is_wrong_is_found(url: str) -> None:
 
 
 def test_events_lie_in_the_day_of_their_task(url: str) -> None:
-    [(today,)] = ask(url, "SELECT (extract(epoch FROM now()) / 86400)::int")
+    [(today,)] = ask(url, "SELECT floor(extract(epoch FROM now()) / 86400)::int")
     assert isinstance(today, int)
     names = [first_id(day).removeprefix("task-") + "-7000-8000" for day in (today, today + 1)]
     with PostgresStore.open(url) as store:

@@ -11,7 +11,8 @@ from pathlib import Path
 from msgspec import Struct
 
 from taskmaster.events.log import Recorded, TaskFilter, TaskRow
-from taskmaster.events.sqlite_read import SQLiteReader
+from taskmaster.events.reader import LogReader
+from taskmaster.events.store import open_reader
 from taskmaster.events.types import (
     AttemptFailed,
     AttemptStarted,
@@ -80,10 +81,10 @@ class Log(Struct):
         return sorted(found, key=lambda attempt: attempt.position)
 
 
-def read_log(path: Path) -> Log:
+def read_log(path: Path | str) -> Log:
     """Read a log of a living server or of a dead one, and hold it to the rules of a log."""
     records: list[Recorded] = []
-    with SQLiteReader.open(path) as reader:
+    with open_reader(str(path)) as reader:
         while found := reader.events(after=records[-1].position if records else Position(0)):
             records.extend(found)
     versions: dict[str, int] = defaultdict(int)
@@ -180,9 +181,9 @@ def check_slots(log: Log, gate: str, concurrency: int) -> None:
             open_count -= 1
 
 
-def check_index(path: Path, log: Log | None = None) -> None:
+def check_index(path: Path | str, log: Log | None = None) -> None:
     """The index is what the log gives; of a log at rest, each row is also our own fold."""
-    with SQLiteReader.open(path) as reader:
+    with open_reader(str(path)) as reader:
         differences = reader.check_index()
         assert differences == [], differences[:3]
         if log is not None:
@@ -199,7 +200,7 @@ def check_row(row: TaskRow, story: Story) -> None:
     assert seen == folded, f"{story.task}: row {seen}, fold {folded}"
 
 
-def _rows(reader: SQLiteReader) -> Iterable[TaskRow]:
+def _rows(reader: LogReader) -> Iterable[TaskRow]:
     before: Position | None = None
     while rows := reader.task_rows(TaskFilter(), before=before, limit=1_000):
         yield from rows

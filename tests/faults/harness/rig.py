@@ -59,7 +59,9 @@ class Rig:
     def __init__(self, folder: Path, seed: int, gates: tuple[Gate, ...] = GATES) -> None:
         self.folder = folder
         self.store = folder / "log.db"
-        self.view: Callable[[], Path] = lambda: self.store
+        self.address = ""
+        """Of a database, where the log is not in a file."""
+        self.view: Callable[[], Path | str] = lambda: self.address or self.store
         """Where the log can be read from here."""
         self.rng = random.Random(seed)
         self.gates = gates
@@ -84,7 +86,9 @@ class Rig:
     async def start(self, **options: Any) -> bool:
         """Start a server on the store; False when it ended before it served."""
         self.lives += 1
-        self.server = Server(self.store, self.folder / f"server-{self.lives}.stderr", **options)
+        self.server = Server(
+            self.address or self.store, self.folder / f"server-{self.lives}.stderr", **options
+        )
         if not await self.server.listening():
             return False
         if not self._has_gates:
@@ -114,7 +118,8 @@ class Rig:
     def dead(self) -> Log | None:
         """Check the log of a server that has ended."""
         self.load.server_is_down()
-        if self.lives == 1 and not self.view().exists():
+        place = self.view()
+        if self.lives == 1 and isinstance(place, Path) and not place.exists():
             return None
         log = self.check()
         check_index(self.view(), log)

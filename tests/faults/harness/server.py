@@ -19,7 +19,7 @@ class Server:
 
     def __init__(
         self,
-        store: Path,
+        store: Path | str,
         stderr: Path,
         *,
         settings: Mapping[str, str] | None = None,
