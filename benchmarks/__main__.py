@@ -22,6 +22,7 @@ QUICK: dict[str, str] = {
     "idle_gates": "--gates 500 --seconds 3",
     "log_growth": "--sizes 3000,30000 --tasks 500 --rounds 2",
     "fairness": "--tasks 3000 --keys 300 --starts 200 --rounds 1",
+    "family": "--tasks 1000 --rounds 1",
     "store": "--events 2000",
     "api_decode": "",
     "supervision": "--children 5000 --rounds 1",

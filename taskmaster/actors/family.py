@@ -16,7 +16,7 @@ from taskmaster.events.log import GateRow
 from taskmaster.events.types import SECOND, GateName, Limits, Mono
 from taskmaster.model.family import Kinship, Parent, ready_at
 from taskmaster.model.gate import Gate, Wait, WaitCause, allowed, paces
-from taskmaster.model.limits import Allowed, tats_after_crash
+from taskmaster.model.limits import Allowed, later_tats, tats_after_crash
 
 
 class Family:
@@ -107,7 +107,8 @@ class Family:
     def seen(self) -> Parent:
         """As a decision below sees it."""
         assert self.gate is not None
-        return Parent(self.gate, self.in_flight, self.tats, self.pace.projected())
+        tats = later_tats(self.tats, self.pace.projected())
+        return Parent(self.gate, self.in_flight, tats)
 
     def ready(self) -> Mono | Wait:
         """When one of the family may start, or why none may."""

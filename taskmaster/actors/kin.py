@@ -25,7 +25,7 @@ class Kin:
         self._above: tuple[Family, ...] = ()
         self._own: Family | None = None
         self._in_flight = -1  # nothing was said yet
-        self._was_refused = False
+        self._was_refused = self._is_in_line = False
         self.look_at: Mono | None = None
         """When what the gate itself waits for is over."""
 
@@ -138,7 +138,7 @@ class Kin:
 
     def _refused(self, depth: int, wait: Wait) -> Wait:
         """Wait in turn up to where it was refused."""
-        self._was_refused = True
+        self._was_refused = self._is_in_line = True
         caller = self._line.wake
         member = self._name
         for family in self._above[: depth + 1]:
@@ -148,13 +148,18 @@ class Kin:
 
     def started(self, started: AttemptStarted, in_flight: int) -> None:
         """One starts: it is spent above, and the next one's turn has come."""
-        spent = {parent.gate: parent.tats for parent in started.above}
-        spent[self._name] = started.tats
+        above = self._above
+        if not above:
+            return
         self.count(in_flight)
-        self._leave_turns(is_over=True)
-        for family in self._above:
-            if family.name in spent:
-                family.tats = spent[family.name]
+        if self._is_in_line:
+            self._leave_turns(is_over=True)
+        for family in above:
+            if family.name == self._name:
+                family.tats = started.tats
+            for parent in started.above:
+                if parent.gate == family.name:
+                    family.tats = parent.tats
 
     def looked(self, gate: Gate, *, is_open: bool) -> None:
         """All that may start has: a turn that it had no use for is the next one's. `is_open`
@@ -164,9 +169,10 @@ class Kin:
         if not self._above:
             return
         was_refused, self._was_refused = self._was_refused, False
-        self._end_call()
-        if not was_refused:
-            self._leave_turns()
+        if self._is_in_line:
+            self._end_call()
+            if not was_refused:
+                self._leave_turns()
         for family in reversed(self._above):
             family.call()
 
@@ -179,6 +185,7 @@ class Kin:
 
     def _leave_turns(self, *, is_over: bool = False) -> None:
         """Wait nowhere; a family above waits on while others of it do, unless its turn is over."""
+        self._is_in_line = False
         self._end_call()
         member = self._name
         for family in self._above:

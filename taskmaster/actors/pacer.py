@@ -11,15 +11,10 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from taskmaster.actors.pace import Pace, serve
+from taskmaster.actors.pace import SEND_NS, Pace, left
 from taskmaster.actors.ports import Clock
 from taskmaster.events.types import SECOND, Mono, TaskId
-from taskmaster.model.limits import GRANT_LIFETIME_NS, Allowed, Spacing
-
-SEND_NS = 50_000
-"""Between the instant that is spent and the client's write lies a little time, more for one start
-than for the next: each leaves so much later than its token. That costs no rate but where the burst
-is 1, and there 0.25 % of 50/s."""
+from taskmaster.model.limits import GRANT_LIFETIME_NS, Allowed, Spacing, token_at
 
 
 class Held(Struct, frozen=True, gc=False):
@@ -86,12 +81,14 @@ class Pacer:
 
     def move(self, above: tuple[Pace, ...]) -> None:
         """Belong to other families from now on."""
-        ahead = self._own.ahead
+        ahead, leaving = self._own.ahead, int(self._leaving is not None)
         for pace in self._above:
             pace.ahead -= ahead
+            pace.leaving -= leaving
             del pace.leavers[self]
         for pace in above:
             pace.ahead += ahead
+            pace.leaving += leaving
             pace.leavers[self] = None
         self._above, self._all = above, (self._own, *above)
 
@@ -123,11 +120,12 @@ class Pacer:
             self._timer.cancel()
             self._timer = None
         above = self._above
-        self.move(())
         if self._leaving is not None:
             for pace in above:
                 pace.departed()
-            serve(above)
+        self.move(())
+        for pace in above:
+            pace.serve()
         return held
 
     def departed(self, task: TaskId) -> None:
@@ -147,8 +145,9 @@ class Pacer:
         self._leaving = None
         self.lost()
         if self._above:
-            serve(self._above)
-        self.look()
+            left(self._above)
+        if self._held:
+            self.look()
 
     def look(self) -> None:
         """Let go what may leave now, one at a time: the next waits until that one has left."""
@@ -168,18 +167,26 @@ class Pacer:
                 continue
             at = head.slot_at
             for pace in self._all:
-                at = max(at, pace.token_at() + SEND_NS)
+                ready = token_at(pace.paces, pace.tats) + SEND_NS
+                at = max(at, ready)
             if at > now:
                 loop = asyncio.get_running_loop()
                 self._timer = loop.call_later((at - now) / SECOND, self.look)
                 break
-            busy = next((pace for pace in self._above if pace.is_leaving), None)
-            if busy is not None:
-                busy.wait(self)
+            if self._waits_for_another(now):
                 break
             self._held.popleft()
             self._leaving = head.task
             for pace in self._above:
-                pace.is_leaving = True
+                pace.leaving += 1
             head.go(now)
         self._is_letting_go = False
+
+    def _waits_for_another(self, now: Mono) -> bool:
+        """Whether others of a family that are leaving may take the last token; then this one
+        looks once one of them has left."""
+        for pace in self._above:
+            if pace.is_spent(now):
+                pace.wait(self)
+                return True
+        return False

@@ -23,8 +23,10 @@ from taskmaster.model.gate import (
 )
 from taskmaster.model.limits import (
     LOOKAHEAD_NS,
+    Spacing,
     later_tats,
     slots,
+    spacings,
     spend,
     token_at,
 )
@@ -37,12 +39,12 @@ ORDER: tuple[WaitCause, ...] = get_args(WaitCause)
 
 
 class Parent(Struct, frozen=True, gc=False):
-    """A gate with children as a decision below it sees it. `sent_tats` is where sending stands."""
+    """A gate with children as a decision below it sees it: with the attempts and the theoretical
+    arrival times of its family, the later of what was decided and what was sent."""
 
     gate: Gate
     in_flight: int
     tats: tuple[Mono, ...] = ()
-    sent_tats: tuple[Mono, ...] = ()
 
 
 def ready_at(parent: Parent, now: Mono) -> Mono | Wait:
@@ -75,7 +77,7 @@ def ready_at(parent: Parent, now: Mono) -> Mono | Wait:
         return Wait("ramp", gate=gate.name)
     if not limits.rates:
         return now
-    ready = token_at(paces(gate), later_tats(parent.tats, parent.sent_tats))
+    ready = token_at(spacings(limits, share), parent.tats)
     if ready > now + LOOKAHEAD_NS:
         cause: WaitCause = "token" if share == 100 else "ramp"
         return Wait(cause, Mono(ready - LOOKAHEAD_NS), gate.name)
@@ -103,12 +105,13 @@ def admit_below(
         return held
     tats = own.tats
     if slot_at > own.slot_at:
-        tats = _spent(gate, gate.tats, sent_tats, slot_at)
+        tats = spend(paces(gate), later_tats(gate.tats, sent_tats), slot_at)
     spent: list[ParentTats] = []
     for parent in above:
-        if not parent.gate.settings.limits.rates:
+        rates = _rates(parent.gate)
+        if not rates:
             continue
-        after = _spent(parent.gate, parent.tats, parent.sent_tats, slot_at)
+        after = spend(rates, parent.tats, slot_at)
         if parent.gate.name == gate.name:
             tats = after
         else:
@@ -116,10 +119,10 @@ def admit_below(
     return Grant(slot_at, tats, own.probe, tuple(spent))
 
 
-def _spent(
-    gate: Gate, tats: tuple[Mono, ...], sent: tuple[Mono, ...], at: Mono
-) -> tuple[Mono, ...]:
-    return spend(paces(gate), later_tats(tats, sent), at)
+def _rates(gate: Gate) -> tuple[Spacing, ...]:
+    """A parent's rates as they hold now; it has learned none."""
+    mode = gate.mode
+    return spacings(gate.settings.limits, mode.percent if isinstance(mode, Ramping) else 100)
 
 
 def start_of(

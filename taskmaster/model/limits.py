@@ -88,7 +88,8 @@ def token_at(paces: tuple[Spacing, ...], tats: tuple[Mono, ...]) -> Mono:
     at = 0
     for pace, tat in zip(paces, tats, strict=True):
         ready = tat - (pace.burst - 1) * pace.interval_ns
-        at = max(at, ready)
+        if ready > at:  # noqa: PLR1730  # max() takes longer than all the rest, and each start asks
+            at = ready
     return Mono(at)
 
 
@@ -97,8 +98,10 @@ def spend(paces: tuple[Spacing, ...], tats: tuple[Mono, ...], at: Mono) -> tuple
     if not paces:
         return ()  # most gates have no rate, and every start asks
     return tuple(
-        Mono((tat if tat > at else at) + pace.interval_ns)
-        for pace, tat in zip(paces, tats, strict=True)
+        [
+            Mono((tat if tat > at else at) + pace.interval_ns)
+            for pace, tat in zip(paces, tats, strict=True)
+        ]
     )
 
 
@@ -134,7 +137,7 @@ def later_tats(one: tuple[Mono, ...], other: tuple[Mono, ...]) -> tuple[Mono, ..
         return one
     if len(one) != len(other):
         return one
-    return tuple(a if a > b else b for a, b in zip(one, other, strict=True))
+    return tuple([a if a > b else b for a, b in zip(one, other, strict=True)])
 
 
 def tats_after_crash(

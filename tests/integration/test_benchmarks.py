@@ -32,6 +32,7 @@ def printed(tmp_path: Path, module: str, arguments: str) -> str:
         ("idle_gates", "--gates 20 --seconds 0.2"),
         ("log_growth", "--sizes 300,600 --tasks 50 --rounds 1"),
         ("fairness", "--tasks 600 --keys 60 --starts 100 --rounds 1"),
+        ("family", "--tasks 200 --gates 2 --rounds 1"),
         ("supervision", "--children 300 --rounds 1"),
     ],
 )

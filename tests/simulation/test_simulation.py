@@ -13,7 +13,7 @@ from taskmaster.actors import gate as gate_module
 from taskmaster.actors import gates as gates_module
 from taskmaster.actors import intake as intake_module
 from taskmaster.actors import kin as kin_module
-from taskmaster.actors import pace as pace_module
+from taskmaster.actors import pacer as pacer_module
 from taskmaster.actors import task as task_module
 from taskmaster.actors.intake import Accepted, SubmitAnswer, Wish
 from taskmaster.actors.journal import Entry
@@ -162,7 +162,7 @@ MUTANTS = {
         AcknowledgesBeforeTheCommit,
         "was acknowledged and is not in the log",
     ),
-    "paces without a limit": Mutant(pace_module, "token_at", _no_wait, "starts within"),
+    "paces without a limit": Mutant(pacer_module, "token_at", _no_wait, "starts within"),
     "forgets its limit in a crash": Mutant(
         gate_module, "tats_after_crash", _no_memory, "starts within"
     ),

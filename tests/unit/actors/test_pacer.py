@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from taskmaster.actors.pacer import SEND_NS, Held, Pacer
+from taskmaster.actors.pace import SEND_NS, Pace
+from taskmaster.actors.pacer import Held, Pacer
 from taskmaster.events.types import MILLISECOND, SECOND, Limits, Mono, Rate, TaskId
 from taskmaster.model.limits import (
     LOOKAHEAD_NS,
@@ -327,19 +328,45 @@ def test_a_limit_holds_for_requests_that_leave_late(
 ) -> None:
     """Semantics 3.8, at our socket: each leaves up to 40 ms after it was decided."""
     limit = Rate(rate, SECOND, burst)
-    left = run_simulated(_leaving_late(limit, sends))
+    left = run_simulated(_leaving_late(limit, sends, pacers=1))
 
     assert excess_over(left, [limit]) <= 0
 
 
-async def _leaving_late(limit: Rate, sends: list[tuple[int, int]]) -> list[int]:
+@given(
+    st.sampled_from([3.0, 10.0, 100.0, 1_000.0]),
+    st.integers(1, 6),
+    st.lists(
+        st.tuples(st.integers(0, 30 * MILLISECOND), st.integers(0, 40 * MILLISECOND)),
+        min_size=1,
+        max_size=40,
+    ),
+)
+def test_a_limit_holds_for_all_gates_of_a_family_together(
+    rate: float, burst: int, sends: list[tuple[int, int]]
+) -> None:
+    """Semantics 3.8 and 3.10: several leave at once only where tokens are left for all of them."""
+    limit = Rate(rate, SECOND, burst)
+    left = run_simulated(_leaving_late(limit, sends, pacers=3))
+
+    assert excess_over(left, [limit]) <= 0
+
+
+def family_of(limit: Rate, count: int) -> list[Pacer]:
+    """Pacers of gates without rates, below one that has this one."""
+    allowed = Allowed(Limits(rates=(limit,)))
+    above = Pace(VirtualClock(), allowed, fresh_tats(allowed.paces, Mono(MONO - SECOND)))
+    return [Pacer(VirtualClock(), Allowed(Limits()), (), (above,)) for _ in range(count)]
+
+
+async def _leaving_late(limit: Rate, sends: list[tuple[int, int]], *, pacers: int) -> list[int]:
     loop, clock = simulated_loop(), VirtualClock()
-    pacer = pacer_of(limit)
+    family = [pacer_of(limit)] if pacers == 1 else family_of(limit, pacers)
     left: list[int] = []
 
     def leave(task: TaskId) -> None:
         left.append(clock.mono())
-        pacer.departed(task)
+        family[int(task) % pacers].departed(task)
 
     for number, (gap_ns, late_ns) in enumerate(sends):
         await asyncio.sleep(gap_ns / SECOND)
@@ -349,6 +376,7 @@ async def _leaving_late(limit: Rate, sends: list[tuple[int, int]]) -> list[int]:
         def go(_decided_at: Mono, late_ns: int = late_ns, task: TaskId = task) -> None:
             loop.call_later(late_ns / SECOND, leave, task)
 
+        pacer = family[number % pacers]
         pacer.granted()
         pacer.hold(Held(task, clock.mono(), go, lambda: None))
     await asyncio.sleep(30)
