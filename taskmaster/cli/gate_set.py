@@ -101,7 +101,7 @@ class RecoveryFlags:
     ramp_after: Annotated[str | None, Parameter(group=RECOVERY)] = None
     """Ramp up after the gate could not start for so long."""
     fresh_share: Annotated[float | None, Parameter(group=RECOVERY)] = None
-    """What work due since a recovery began gets beside the backlog, 0 (strict order) to 1."""
+    """Share of work due since a recovery began, beside older work, 0 (strict order) to 1."""
 
     def fields(self) -> values.Json:
         """The fields of the API that were set."""

@@ -427,7 +427,7 @@ class RecoverySettings(Struct, frozen=True, omit_defaults=True):
     ramp_steps: tuple[int, ...] = (5, 10, 25, 50, 100)
     ramp_step_ns: int = 10 * SECOND
     ramp_after_ns: int = MINUTE
-    fresh_share: float = 0.5
+    fresh_share: float = 0.8
 
 
 class Adaptive(Struct, frozen=True, omit_defaults=True):
