@@ -37,6 +37,7 @@ HEAD = (
     "in flight",
     "attempts/task",
     "keeps up s",
+    "fresh too s",
     f"fresh in {FRESH_S} s",
 )
 
@@ -131,6 +132,7 @@ def cells(run: Run) -> tuple[str, ...]:
         f"{found.most_in_flight:,}",
         f"{found.attempts / found.tasks:.2f}",
         "never" if found.keeps_up_s is None else str(found.keeps_up_s),
+        "never" if found.fresh_keeps_up_s is None else str(found.fresh_keeps_up_s),
         f"{found.fresh_in_time / found.fresh:.0%}" if found.fresh else "",
     )
 

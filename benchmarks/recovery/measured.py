@@ -64,6 +64,8 @@ class Second(Struct, frozen=True):
     submitted: int
     started: int
     succeeded: int
+    fresh: int
+    """Of these, submitted after the return."""
     backlog: int
     in_flight: int
 
@@ -79,6 +81,8 @@ class Measured(Struct, frozen=True):
     drained_s: float | None
     keeps_up_s: int | None
     """From when on, for 10 s at a time, it completes 95 % of what is submitted."""
+    fresh_keeps_up_s: int | None
+    """The same of what is submitted after the return alone."""
     fresh: int
     fresh_in_time: int
     """Submitted after the return; of these, served within 60 s."""
@@ -144,7 +148,8 @@ def measured(
         dead=sum(life.died_at > 0 for life in lives.values()),
         first_success_s=(min(successes) - back_at) / SECOND if successes else None,
         drained_s=_drained_s(lives, back_at, max(1.0, load_per_s)),
-        keeps_up_s=_keeps_up_s(after, load_per_s),
+        keeps_up_s=_keeps_up_s([(one.submitted, one.succeeded) for one in after]),
+        fresh_keeps_up_s=_keeps_up_s([(one.submitted, one.fresh) for one in after]),
         fresh=len(fresh),
         fresh_in_time=len(in_time),
         crashes=sum(at >= back_at for at in record.crashes_at),
@@ -180,6 +185,11 @@ def _seconds(
     submitted = Counter(second(life.submitted_at) for life in lives.values())
     started = Counter(second(at) for life in lives.values() for at in life.started_at)
     succeeded = Counter(second(life.succeeded_at) for life in lives.values() if life.succeeded_at)
+    fresh = Counter(
+        second(life.succeeded_at)
+        for life in lives.values()
+        if life.succeeded_at and life.submitted_at >= back_at
+    )
     ended = Counter(second(life.ended_at) for life in lives.values() if life.ended_at)
     in_flight: Counter[int] = Counter()
     for look in record.looks:
@@ -189,17 +199,26 @@ def _seconds(
     for at_s in range(second(began_at), second(ended_at) + 1):
         backlog += submitted[at_s] - ended[at_s]
         seconds.append(
-            Second(at_s, submitted[at_s], started[at_s], succeeded[at_s], backlog, in_flight[at_s])
+            Second(
+                at_s,
+                submitted[at_s],
+                started[at_s],
+                succeeded[at_s],
+                fresh[at_s],
+                backlog,
+                in_flight[at_s],
+            )
         )
     return seconds
 
 
-def _keeps_up_s(seconds: Sequence[Second], load_per_s: float) -> int | None:
-    """The first second from which on each ten seconds complete what comes in."""
+def _keeps_up_s(seconds: Sequence[tuple[int, int]]) -> int | None:
+    """The first second from which on each ten seconds complete what comes in: what was submitted
+    and what was done in each."""
     first: int | None = None
     for begin in range(len(seconds) - CALM_S, -1, -1):
-        done = sum(one.succeeded for one in seconds[begin : begin + CALM_S])
-        if done < CALM_SHARE * load_per_s * CALM_S:
+        calm = seconds[begin : begin + CALM_S]
+        if sum(done for _, done in calm) < CALM_SHARE * sum(came for came, _ in calm):
             break
         first = begin
     return first
