@@ -18,7 +18,16 @@ from itertools import zip_longest
 
 from taskmaster.actors.lanes import NOTHING, Lanes, Waiting
 from taskmaster.events.split import Missing, Split
-from taskmaster.events.types import GROUPS, SECOND, Group, Position, TaskId, Wall
+from taskmaster.events.types import (
+    GROUPS,
+    MILLISECOND,
+    SECOND,
+    Group,
+    Position,
+    TaskId,
+    Wall,
+)
+from taskmaster.model.ahead import LEAST_AHEAD_NS, may_start_ahead
 from taskmaster.model.sharing import Order, Rank, next_turn
 
 LOW_TASKS = 100
@@ -27,6 +36,8 @@ MOST_TASKS = 2_000
 """Beyond this the better half stays in memory: a sort for each thousand tasks that come."""
 AHEAD_NS = SECOND
 """A page of a gate without backlog also holds what becomes due within this time."""
+PAGE_AHEAD_NS = 200 * MILLISECOND
+"""So long before what is not in memory becomes due it is read, in a gate without backlog."""
 REREAD_NS = SECOND
 """With a backlog, tasks that become due or were lost are looked for at most this often."""
 LOW_SHARE = 4
@@ -85,9 +96,9 @@ class Backlog:
         if self.next_expiry_at is not None and self.next_expiry_at <= now:
             return True
         due = self.next_due_at
-        is_due = due is not None and due <= now
-        if is_due and self.complete:
+        if due is not None and self.complete and due <= now + PAGE_AHEAD_NS:
             return True
+        is_due = due is not None and due <= now
         return (is_due or self._is_stale) and now >= self._read_at + REREAD_NS
 
     def _runs_low(self) -> bool:
@@ -96,16 +107,26 @@ class Backlog:
 
     def next_look_at(self, now: Wall) -> Wall | None:
         """When to look again by time alone; None while a page is on its way, which comes back."""
-        soon = self.next_soon_at()
+        soon = self._next_soon_look_at(now)
         if self._reading:
             return soon
-        looks = [at for at in (soon, self.next_due_at, self.next_expiry_at) if at is not None]
+        due = self.next_due_at
+        if due is not None and self.complete:
+            due = Wall(due - PAGE_AHEAD_NS)
+        looks = [at for at in (soon, due, self.next_expiry_at) if at is not None]
         if self._is_stale:
             looks.append(Wall(self._read_at + REREAD_NS))
         if not looks:
             return None
         at = min(looks)
         return at if at > now else Wall(max(now + 1, self._read_at + REREAD_NS))
+
+    def _next_soon_look_at(self, now: Wall) -> Wall | None:
+        """Ahead of the next due time, or at it where nothing could be done ahead."""
+        soon = self.next_soon_at()
+        if soon is None or not self.complete or soon - LEAST_AHEAD_NS <= now:
+            return soon
+        return Wall(soon - LEAST_AHEAD_NS)
 
     def ahead_ns(self) -> int:
         """How far ahead of now the next page should look."""
@@ -274,6 +295,14 @@ class Backlog:
         """Of those that are next in their groups the one that has been due longest."""
         self._ripen(now)
         return min(self._heads().values(), key=lambda item: item.task.due_at, default=None)
+
+    def peek_ahead(self, now: Wall) -> Waiting | None:
+        """The next task to become due, where nothing is eligible and it may start ahead."""
+        is_eligible = any(map(len, self._lanes.values()))
+        if is_eligible or not self.complete or self.next_soon_at() is None:
+            return None
+        item = self._held[self._soon[0][2]]
+        return item if may_start_ahead(item.task, now) else None
 
     def peek_least_probed(self, now: Wall) -> Waiting | None:
         """Of the eligible tasks in memory the best of those probed least (semantics 4.3): one

@@ -4,12 +4,18 @@ Rules of residence: turns decisions of `model.task` and `model.series` into one 
 append, for whoever is the task's writer: its own actor, its gate, or the start of the node.
 """
 
+from typing import assert_never
+
 from msgspec import Struct
+from msgspec.structs import replace
 
 from taskmaster.actors.ports import Ids
 from taskmaster.events.log import Append, Reader, Recorded, Write
 from taskmaster.events.types import (
     NEW,
+    AttemptFailed,
+    AttemptSucceeded,
+    AttemptVoided,
     SeriesEvent,
     SeriesName,
     Stream,
@@ -111,3 +117,23 @@ def ending(
     return Ending(
         Append(tuple(writes)), after, events, Successor(task_id, submitted, series.paused)
     )
+
+
+def is_final(result: AttemptSucceeded | AttemptFailed | AttemptVoided) -> bool:
+    """Whether no other attempt may follow by rule."""
+    match result:
+        case AttemptSucceeded():
+            return True
+        case AttemptFailed(next=step):
+            return step not in ("retry", "uncertain")
+        case AttemptVoided():
+            return False
+        case _:
+            assert_never(result)
+
+
+def as_last(failed: AttemptFailed) -> AttemptFailed:
+    """The same failure once a cancel was recorded: no further attempt."""
+    if failed.next in ("retry", "uncertain"):
+        return replace(failed, next="cancelled", reason="command", retry_at=None)
+    return failed

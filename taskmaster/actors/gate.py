@@ -33,6 +33,7 @@ from taskmaster.actors.messages import (
     TaskDecided,
     TasksCame,
 )
+from taskmaster.actors.next_start import next_waiting
 from taskmaster.actors.pacer import Pacer
 from taskmaster.actors.page import Pages, take_page
 from taskmaster.actors.silence import Silence
@@ -49,7 +50,6 @@ from taskmaster.events.types import (
 from taskmaster.model.family import start_of
 from taskmaster.model.gate import (
     Gate,
-    Probing,
     Wait,
     allowed,
     evolve_attempt,
@@ -241,19 +241,16 @@ class GateActor(LoopActor):
         self._rearm(wall)
 
     def _start_some(self, wall: Wall, mono: Mono) -> None:
+        pacer = self._line.pacer
+        assert pacer is not None
         for _ in range(STARTS_A_TURN):
-            item = self._next(wall)
+            is_free = self._ports.slots.has_room and self._kin.family is None and not pacer.paces
+            item = next_waiting(self._live_gate(), self._backlog, wall, is_free=is_free)
             if item is None or not self._start(item, mono, wall):
                 return
         if not self._again:
             self._again = True
             tell(self.actor_ref, Woken())
-
-    def _next(self, wall: Wall) -> Waiting | None:
-        """The task whose turn it is."""
-        if isinstance(self._live_gate().mode, Probing):
-            return self._backlog.peek_least_probed(wall)
-        return self._backlog.peek(wall)
 
     def _end_silence(self, wall: Wall) -> bool:
         """Whether the gate may go on; after a stop only once its ramp is on its way."""
@@ -283,9 +280,10 @@ class GateActor(LoopActor):
         if self._idle.ends_or_catches_up(item, wall):
             self._backlog.remove(task.id)
             return True
-        answer = self._kin.ask(gate, mono, line.pacer.projected_tats())
+        ahead_ns = max(0, task.due_at - wall)
+        answer = self._kin.ask(gate, Mono(mono + ahead_ns), line.pacer.projected_tats())
         if isinstance(answer, Wait):
-            self._waits = answer
+            self._waits = None if ahead_ns else answer
             return False
         if not self._ports.slots.take(self._name, self._line.wake):
             self._waits = Wait("slot")

@@ -115,7 +115,9 @@ class Lanes:
     def start(self, item: Waiting) -> None:
         """A task starts, the best of its lane or another; the lane's turn is over."""
         key = item.task.submitted.fair_key
-        lane = self._lanes[key]
+        lane = self._lanes.get(key)
+        if lane is None:
+            return  # it started ahead of its due time, and no other of its lane was here
         if lane.ranked and lane.ranked[0][2] is item:
             self._pop(lane)
         self.go_on_after(key)

@@ -78,6 +78,11 @@ class Slots:
         self.taken += 1
         return True
 
+    @property
+    def has_room(self) -> bool:
+        """Whether half of the slots are free."""
+        return 2 * self.taken < self.limit
+
     def give_back(self, count: int = 1) -> None:
         """Return slots; the gate that waits longest is woken first."""
         self.taken -= count

@@ -4,14 +4,14 @@ Rules of residence: the life of one attempt, as steps in the order in which they
 nothing (`model.task` does). While it lives it is the one writer of its task's stream.
 """
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any, assert_never, cast
+from typing import Any, cast
 
-from msgspec.structs import replace
 from pykka import ActorRef
 
-from taskmaster.actors.ending import Ending, ending, read_series
+from taskmaster.actors.ending import Ending, as_last, ending, is_final, read_series
 from taskmaster.actors.journal import Entry, Lane, Refused, Reply
 from taskmaster.actors.line import Flight, GateLine, Ports
 from taskmaster.actors.messages import (
@@ -27,6 +27,7 @@ from taskmaster.delivery.headers import attempt_headers, attempt_traceparent, si
 from taskmaster.delivery.sender import Outbound
 from taskmaster.events.log import Append, AppendResult, Committed, VersionConflict, Write
 from taskmaster.events.types import (
+    MILLISECOND,
     AttemptFailed,
     AttemptStarted,
     AttemptSucceeded,
@@ -113,9 +114,28 @@ class TaskActor(LoopActor):
 
     def _hold(self) -> None:
         """Have the pacer let it go, unless it was cancelled meanwhile."""
-        if self._unsent and self._result is None:
+        if self._unsent and self._result is None and not self._is_early():
             held = Held(self._task.id, self._started.slot_at, self._go, self._void)
             self._line.pace(self._flight, held)
+
+    def _is_early(self) -> bool:
+        """Whether it was granted ahead and its time is still to come; then it is held again."""
+        pacer, clock, slot_at = self._line.pacer, self._ports.clock, self._started.slot_at
+        if pacer is not None and pacer.paces:
+            return False  # which keep to its slot themselves
+        now = clock.mono()
+        early_ns = slot_at - now
+        if self._task.due_at > self._started.at:  # that clock may have been set since
+            early_ns = max(early_ns, self._task.due_at - clock.wall())
+        if early_ns <= 0 or now > slot_at + GRANT_LIFETIME_NS:
+            return False
+        delay_ms = -(-min(early_ns, GRANT_LIFETIME_NS) // MILLISECOND)
+        loop = asyncio.get_running_loop()
+        loop.call_later(delay_ms / 1_000, self.now, self._slot_came, None)
+        return True
+
+    def _slot_came(self, _news: None) -> None:
+        self._hold()
 
     def _go(self, decided_at: Mono) -> None:
         """Send now; a start that lay too long is given up instead (semantics 3.8)."""
@@ -194,7 +214,7 @@ class TaskActor(LoopActor):
         """Append the end; for an occurrence, once its series has been read."""
         if self._appending or self._result is None:
             return
-        if self._task.occurrence is not None and _is_final(self._result):
+        if self._task.occurrence is not None and is_final(self._result):
             self._appending = True
             self.spawn(self._read_series())
         else:
@@ -300,7 +320,7 @@ class TaskActor(LoopActor):
         answer(CommandDone(self._task, after))
         self._task = after
         if self._result is not None and isinstance(self._result, AttemptFailed):
-            self._result = _as_last(self._result)
+            self._result = as_last(self._result)
         self._serve_later()
         self._end()
 
@@ -343,26 +363,6 @@ class TaskActor(LoopActor):
                 successor=ended.successor,
             )
         )
-
-
-def _is_final(result: AttemptSucceeded | AttemptFailed | AttemptVoided) -> bool:
-    """Whether no other attempt may follow by rule."""
-    match result:
-        case AttemptSucceeded():
-            return True
-        case AttemptFailed(next=step):
-            return step not in ("retry", "uncertain")
-        case AttemptVoided():
-            return False
-        case _:
-            assert_never(result)
-
-
-def _as_last(failed: AttemptFailed) -> AttemptFailed:
-    """The same failure once a cancel was recorded: no further attempt."""
-    if failed.next in ("retry", "uncertain"):
-        return replace(failed, next="cancelled", reason="command", retry_at=None)
-    return failed
 
 
 class TasksActor(LoopActor):

@@ -488,12 +488,12 @@ def test_a_backlog_begins_by_wanting_a_page() -> None:
     assert backlog.next_look_at(NOW) is None
 
 
-def test_a_whole_page_wants_nothing_more_until_something_is_due() -> None:
+def test_a_whole_page_wants_nothing_more_until_shortly_before_something_is_due() -> None:
     backlog = read_at(9, item(1), next_due_at=wall(60))
 
-    assert not backlog.needs_page(wall(59))
-    assert backlog.next_look_at(NOW) == wall(60)
-    assert backlog.needs_page(wall(60))
+    assert not backlog.needs_page(wall(59.7))
+    assert backlog.next_look_at(NOW) == wall(59.8)
+    assert backlog.needs_page(wall(59.8))
 
 
 def test_a_part_of_a_page_wants_the_next_when_little_is_left() -> None:
@@ -553,9 +553,42 @@ def test_news_after_the_page_enters_a_whole_one() -> None:
     backlog.offer(item(6), Position(6), NOW)
     backlog.offer(item(7, due=0.5), Position(7), NOW)
 
-    assert backlog.next_look_at(NOW) == wall(0.5)
+    assert backlog.next_look_at(NOW) == wall(0.485)
     assert popped(backlog) == [1, 6]
     assert popped(backlog, wall(0.5)) == [7]
+
+
+def test_a_task_that_is_due_soon_may_start_ahead_where_nothing_is_eligible() -> None:
+    backlog = read_at(5, item(1, due=0.1), item(2, due=0.12))
+
+    assert backlog.peek_ahead(wall(0.059)) is None
+    soon = backlog.peek_ahead(wall(0.06))
+    assert soon is not None
+    assert soon.number == 1
+    backlog.pop(soon)
+    assert backlog.peek_ahead(wall(0.06)) is None
+    assert backlog.next_look_at(wall(0.06)) == wall(0.105)
+
+
+def test_nothing_starts_ahead_of_what_is_eligible() -> None:
+    backlog = read_at(5, item(1, due=0.02), item(2))
+
+    assert backlog.peek(NOW) is not None
+    assert backlog.peek_ahead(NOW) is None
+
+
+def test_nothing_starts_ahead_of_what_is_in_the_index_alone() -> None:
+    backlog = read_at(5, item(1, due=0.02), complete=False)
+
+    assert backlog.peek_ahead(NOW) is None
+    assert backlog.next_look_at(NOW) == wall(0.02)
+
+
+def test_what_did_not_start_ahead_is_looked_at_when_it_is_due() -> None:
+    backlog = read_at(5, item(1, due=0.02))
+
+    assert backlog.next_look_at(wall(0.004)) == wall(0.005)
+    assert backlog.next_look_at(wall(0.005)) == wall(0.02)
 
 
 def test_what_is_due_beyond_the_page_is_left_to_the_index() -> None:
@@ -565,8 +598,8 @@ def test_what_is_due_beyond_the_page_is_left_to_the_index() -> None:
     backlog.offer(item(7, due=70), Position(7), NOW)
 
     assert len(backlog) == 0
-    assert backlog.next_look_at(NOW) == wall(60)
-    assert backlog.needs_page(wall(60))
+    assert backlog.next_look_at(NOW) == wall(59.8)
+    assert backlog.needs_page(wall(59.8))
 
 
 def test_news_enters_a_part_of_a_page_only_before_its_last() -> None:
