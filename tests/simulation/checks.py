@@ -18,6 +18,10 @@ from taskmaster.events.types import (
     GateOpened,
     GateQuarantined,
     Limits,
+    TaskCancelled,
+    TaskDied,
+    TaskExpired,
+    TaskRevived,
     TaskSubmitted,
 )
 
@@ -164,3 +168,49 @@ class Lifetimes:
         if task in self._ended:
             raise Broken(f"{task} ended as {self._ended[task]} and again as {name}")
         self._ended[task] = name
+
+
+class InOrder:
+    """3.9: of one order key only the task submitted first starts, until it is final; over
+    restarts too, for this keeps its own account of the commits."""
+
+    def __init__(self) -> None:
+        self._keys: dict[str, tuple[GateName, str]] = {}
+        self._open: dict[tuple[GateName, str], dict[str, int]] = defaultdict(dict)
+        self._number: dict[str, int] = {}
+
+    def sent(self, world: Any, sent: Any, records: Any) -> None:
+        del world, sent, records
+
+    def committed(self, world: Any, batch: Sequence[Append], result: BatchResult) -> None:
+        del world
+        if not isinstance(result, list):
+            return
+        for append, answer in zip(batch, result, strict=True):
+            if isinstance(answer, Committed):
+                for write in append.writes:
+                    for event in write.events:
+                        self._fold(event, write.stream.removeprefix("task-"))
+
+    def _fold(self, event: Any, task: str) -> None:
+        if isinstance(event, TaskSubmitted) and event.order_key:
+            self._keys[task] = (event.gate, event.order_key)
+            self._number[task] = len(self._number)
+            self._open[event.gate, event.order_key][task] = self._number[task]
+        key = self._keys.get(task)
+        if key is None:
+            return
+        line = self._open[key]
+        match event:
+            case AttemptStarted():
+                first = min(line, key=line.__getitem__)
+                if task != first:
+                    raise Broken(f"{task} started before {first}, submitted earlier with its key")
+            case TaskRevived():
+                line[task] = self._number[task]
+            case AttemptSucceeded() | TaskCancelled() | TaskExpired() | TaskDied():
+                line.pop(task, None)
+            case AttemptFailed(next="dead" | "cancelled" | "expired"):
+                line.pop(task, None)
+            case _:
+                pass

@@ -33,7 +33,7 @@ from taskmaster.events.types import (
 from taskmaster.model.control import PauseGate, ReleaseGate, ResumeGate, SetGate
 from taskmaster.model.submission import SubmitTask
 from taskmaster.model.task_control import CancelTask, RescheduleTask, RunTask
-from tests.simulation.checks import Broken, Durability, Lifetimes, Windows
+from tests.simulation.checks import Broken, Durability, InOrder, Lifetimes, Windows
 from tests.simulation.world import EPOCH, Faults, World
 
 CAUSE = Cause("test", "simulation")
@@ -85,7 +85,7 @@ def settings_of(rng: random.Random) -> dict[str, GateSettings]:
 def run_seed(seed: int, faults: Faults | None = None, *, tasks: int = 24) -> World:
     """Run one seed to its end; raises `Broken` when a promise is."""
     world = World(seed, faults)
-    world.checks = [Durability(), Windows(), Lifetimes()]
+    world.checks = [Durability(), Windows(), Lifetimes(), InOrder()]
     rng = random.Random(seed ^ 0xBEEF)
     settings = settings_of(rng)
     plan = _Plan(world, rng, settings, tasks)
