@@ -59,6 +59,7 @@ from taskmaster.model.limits import tats_after_crash
 from taskmaster.model.recovery import next_reaction_at
 from taskmaster.model.sharing import order_of
 from taskmaster.model.task import Task, fold
+from taskmaster.model.windows import next_window_at, sooner
 from taskmaster.supervision import LoopActor, tell
 
 STARTS_A_TURN = 64
@@ -318,7 +319,7 @@ class GateActor(LoopActor):
         gate, backlog = self._live_gate(), self._backlog
         mono = self._ports.clock.mono()
         at = earliest(
-            (backlog.next_look_at(wall), gate.paused_until),
+            (backlog.next_look_at(wall), gate.paused_until, next_window_at(gate.windows)),
             (self._kin.look_at, next_reaction_at(gate)),
             wall=wall,
             mono=mono,
@@ -332,7 +333,8 @@ class GateActor(LoopActor):
             or self._idle.has_work
         )
         if self._wakes.arm(at, mono, has_work=has_work):
-            self._rest(RestAsked(self._name, backlog.next_due_at, at, self._heard))
+            due_at = sooner(backlog.next_due_at, next_window_at(gate.windows))
+            self._rest(RestAsked(self._name, due_at, at, self._heard))
 
     # --- facts of its tasks -------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ from taskmaster.events.types import (
 from taskmaster.model.control import GateCommand, decide
 from taskmaster.model.gate import Gate, Open, Ramping, evolve, is_calm
 from taskmaster.model.learning import Window, learn
+from taskmaster.model.maintenance import maintain
 from taskmaster.model.outcomes import Bucket
 from taskmaster.model.quota import is_used, learn_rate
 from taskmaster.model.recovery import Seen, react
@@ -106,7 +107,9 @@ class GateStream:
             return
         mono = self._ports.clock.mono()
         u = self._ports.rng.uniform()
-        events = react(gate, mono, wall, Seen(backlog, error, u, family))
+        events = maintain(gate, mono, wall, leads=family is not None) or react(
+            gate, mono, wall, Seen(backlog, error, u, family)
+        )
         if learns and not events:
             events = self._learn(gate, mono, wall, u)
         if events:

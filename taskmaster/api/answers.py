@@ -219,6 +219,19 @@ class AlertRulesOut(Struct, frozen=True):
     unattended: str
 
 
+class MaintenanceOut(Struct, frozen=True, rename={"start_at": "from"}):
+    """A planned downtime, `state` says whether it lasts; `drain` is how long before `from` starts
+    end already."""
+
+    number: int
+    state: Literal["planned", "under_way"]
+    start_at: str
+    until: str
+    drain: str
+    author: str
+    reason: str
+
+
 class GateOut(Struct, frozen=True, kw_only=True):
     """A gate: `state` is its control unless that is running, else its mode. `backlog` is how many
     eligible tasks wait; `learned_limit` is how many attempts an adaptive gate with work may have
@@ -246,6 +259,7 @@ class GateOut(Struct, frozen=True, kw_only=True):
     failures: int
     waits: WaitOut | None
     ramp_percent: int | None
+    maintenance: tuple[MaintenanceOut, ...]
     version: int
 
 

@@ -338,6 +338,20 @@ class PauseIn(Struct, frozen=True, forbid_unknown_fields=True):
     reason: Reason = ""
 
 
+class MaintenanceIn(Struct, frozen=True, forbid_unknown_fields=True):
+    """A planned downtime of the gate's endpoint."""
+
+    start_at: Annotated[
+        Instant, Meta(description='an instant to come, such as "2026-11-24T02:00:00Z"')
+    ] = field(name="from")
+    until: Annotated[Instant, Meta(description="an instant after from, at most 30 days later")]
+    drain: Annotated[
+        Duration | None,
+        Meta(description='how long before from starts end already, such as "5m"'),
+    ] = None
+    reason: Reason = ""
+
+
 PurgeState = Literal["scheduled", "waiting"]
 
 

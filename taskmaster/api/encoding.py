@@ -12,6 +12,7 @@ from taskmaster.api.answers import (
     AlertRulesOut,
     CountsOut,
     LimitsOut,
+    MaintenanceOut,
     RateOut,
     RecoveryOut,
     RetryOut,
@@ -35,6 +36,7 @@ from taskmaster.events.types import (
     TaskId,
     TaskSubmitted,
     Wall,
+    Window,
 )
 from taskmaster.model.recurrence import explain
 from taskmaster.model.task import Task, TaskStateName, fold, state_name
@@ -209,3 +211,16 @@ def schedule_out(schedule: Schedule) -> ScheduleOut:
             return ScheduleOut(sentence, after=format_duration(period_ns))
         case Cron(expression=expression, time_zone=time_zone):
             return ScheduleOut(sentence, cron=expression, time_zone=time_zone)
+
+
+def maintenance_out(window: Window) -> MaintenanceOut:
+    """A planned downtime as it is shown."""
+    return MaintenanceOut(
+        number=window.number,
+        state="under_way" if window.begun else "planned",
+        start_at=rfc3339(window.start_at),
+        until=rfc3339(window.until),
+        drain=format_duration(window.drain_ns),
+        author=window.author,
+        reason=window.reason,
+    )

@@ -18,6 +18,7 @@ from taskmaster.api.encoding import (
     counts_out,
     instant_out,
     limits_out,
+    maintenance_out,
     recovery_out,
 )
 from taskmaster.api.etags import etag, is_known, refuse_unless_matched
@@ -105,6 +106,7 @@ def gate_out(api: Api, view: GateView) -> GateOut:
         failures=row.failures,
         waits=waits,
         ramp_percent=view.ramp_percent,
+        maintenance=tuple(maintenance_out(window) for window in row.windows),
         version=row.version,
     )
 

@@ -16,6 +16,7 @@ from taskmaster.api.encoding import (
     adaptive_out,
     alerts_out,
     limits_out,
+    maintenance_out,
     recovery_out,
     retry_out,
     schedule_out,
@@ -35,6 +36,7 @@ from taskmaster.events.types import (
     SeriesRules,
     TaskChange,
     Wall,
+    Window,
 )
 from taskmaster.units import format_duration
 
@@ -89,6 +91,7 @@ def _show(name: str, hint: object) -> Show:
         Request: _request,
         TaskChange: _change,
         BulkFilter: _match,
+        Window: maintenance_out,
         Retry: retry_out,
         Occurrence: _occurrence,
         GateSettings: _settings,

@@ -17,6 +17,7 @@ USUAL = ("invalid_field", "unauthenticated", "unavailable")
 """Codes that any operation may end with; what else there is comes under `default`."""
 WITH_BODY = ("unreadable", "too_large", "unsupported_media_type")
 PATH_PARAMETERS = {
+    "number": "Which downtime of the gate.",
     "id": "The task's id.",
     "gate": "The gate's name.",
     "name": "The series' name.",

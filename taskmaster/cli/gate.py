@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from taskmaster.client import Call, Entry, Gate, GateWhy, Purged
 
 app = tree.group("gate")
+app.command(
+    "taskmaster.cli.maintenance:app",
+    name="maintenance",
+    help="Planned downtimes: plan, list, cancel.",
+)
 app.command("taskmaster.cli.gate_set:set_gate", name="set", help="Create a gate, or change one.")
 Name = Annotated[str, Parameter(completer=gate_names)]
 

@@ -117,6 +117,9 @@ SENTENCES: dict[str, Said] = {
     "GateTripped": _tripped,
     "GateProbed": lambda _: "sends one real task at a time to find out how the endpoint is",
     "GateRampStepped": _stepped,
+    "MaintenancePlanned": lambda event: "downtime is planned",
+    "MaintenanceBegan": lambda event: "downtime begins",
+    "MaintenanceEnded": lambda event: f"downtime ends: {event.fields.get('why', '')}",
     "GateRampHeld": lambda event: (
         "its ramp is held" if event.fields["held"] else "its ramp goes on"
     ),

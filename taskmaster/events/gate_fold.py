@@ -3,7 +3,7 @@
 Rules of residence: pure, the part of the fold that `events/index.py` hands over for each gate.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import assert_never
 
 import msgspec
@@ -51,11 +51,16 @@ from taskmaster.events.types import (
     GateResumed,
     GateSettings,
     GateTripped,
+    MaintenanceBegan,
+    MaintenanceCancelled,
+    MaintenanceEnded,
+    MaintenancePlanned,
     Mono,
     Position,
     RecoveryStarted,
     Version,
     Wall,
+    Window,
 )
 
 _encoder = msgspec.json.Encoder()
@@ -98,6 +103,16 @@ class GateFold:
                 pass
             case GateRampHeld() | RecoveryStarted():
                 pass
+            case MaintenancePlanned(window=window):
+                gate = replace(gate, windows=_planned((*_planned_of(gate), window)))
+            case MaintenanceBegan(number=number):
+                windows = (
+                    replace(w, begun=True) if w.number == number else w for w in _planned_of(gate)
+                )
+                gate = replace(gate, windows=_planned(windows))
+            case MaintenanceCancelled(number=number) | MaintenanceEnded(number=number):
+                left = (window for window in _planned_of(gate) if window.number != number)
+                gate = replace(gate, windows=_planned(left))
             case GateResumed():
                 gate = replace(gate, control=RUNNING, paused_until=None)
             case GateClosed():
@@ -220,3 +235,14 @@ class GateFold:
 
 def _settings(settings: GateSettings) -> str:
     return _encoder.encode(settings).decode()
+
+
+WINDOWS = msgspec.json.Decoder(tuple[Window, ...])
+
+
+def _planned_of(gate: GateEntry) -> tuple[Window, ...]:
+    return WINDOWS.decode(gate.windows)
+
+
+def _planned(windows: Iterable[Window]) -> str:
+    return _encoder.encode(tuple(windows)).decode()

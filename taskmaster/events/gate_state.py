@@ -6,6 +6,7 @@ Rules of residence: one gate, inside one snapshot, and the public form of its ro
 import msgspec
 
 from taskmaster.events.database import Database, read_whole_stream
+from taskmaster.events.gate_fold import WINDOWS
 from taskmaster.events.log import (
     GateRow,
     GateSnapshot,
@@ -39,6 +40,7 @@ def gate_row(entry: GateEntry) -> GateRow:
         control=CONTROLS[entry.control],
         mode=MODES[entry.mode],
         paused_until=entry.paused_until,
+        windows=WINDOWS.decode(entry.windows),
         quarantined_until=entry.quarantined_until,
         implicit=bool(entry.implicit),
         attempts=entry.attempts,

@@ -27,7 +27,7 @@ from taskmaster.events.rows import (
     TaskEntry,
 )
 
-INDEX_VERSION = 8
+INDEX_VERSION = 9
 """Of the index's tables and of the fold; a log with another one is folded anew."""
 
 Kind = Literal["bigint", "text", "boolean", "bytea"]

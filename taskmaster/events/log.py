@@ -25,6 +25,7 @@ from taskmaster.events.types import (
     TaskId,
     Version,
     Wall,
+    Window,
 )
 
 
@@ -181,6 +182,7 @@ class GateRow(Struct, frozen=True):
     control: RowControl = "running"
     mode: RowMode = "open"
     paused_until: Wall | None = None
+    windows: tuple[Window, ...] = ()
     quarantined_until: Wall | None = None
     implicit: bool = False
     attempts: int = 0

@@ -99,7 +99,8 @@ class GateEntry(Struct, frozen=True, array_like=True, gc=False):
     """One row of `gate`: where its stream stands, counts by state, and what its newest attempts
     left behind.
 
-    `settings` is the JSON of the last ones set; `mode` and `control` are places in their tuples.
+    `windows` is the JSON of the planned downtimes that are not over, `settings` that of the last
+    settings; `mode` and `control` are places in their tuples.
     `tats` is the JSON of the newest start's theoretical arrival times; `newest_second` that of
     the newest outcome since the last change of mode, or 0.
     """
@@ -125,6 +126,7 @@ class GateEntry(Struct, frozen=True, array_like=True, gc=False):
     control: int = RUNNING
     mode: int = OPEN
     paused_until: Wall | None = None
+    windows: str = "[]"
     quarantined_until: Wall | None = None
     implicit: int = 0
 

@@ -531,6 +531,7 @@ RampCause = Literal[
     "paused",
     "quarantined",
     "clock_jump",
+    "maintenance",
     "limits",
     "tripped",
 ]
@@ -566,7 +567,9 @@ class GateRampHeld(Event, frozen=True, kw_only=True):
     held: bool
 
 
-OutageCause = Literal["endpoint", "process_down", "paused", "quarantined", "clock_jump", "limits"]
+OutageCause = Literal[
+    "endpoint", "process_down", "paused", "quarantined", "clock_jump", "maintenance", "limits"
+]
 
 
 class RecoveryStarted(Event, frozen=True, kw_only=True):
@@ -625,6 +628,48 @@ class GateRateLearned(Event, frozen=True, kw_only=True):
     window_ns: int = 0
     ended: int = 0
     throttled: int = 0
+
+
+class Window(Struct, frozen=True, omit_defaults=True):
+    """A planned downtime, the `number`th of its gate: nothing starts from `start_at`, less
+    `drain_ns`, to `until`. `begun` while it lasts."""
+
+    number: int
+    start_at: Wall
+    until: Wall
+    drain_ns: int = 0
+    author: str = ""
+    reason: str = ""
+    begun: bool = False
+
+
+class MaintenancePlanned(Event, frozen=True, kw_only=True):
+    """A downtime of the gate's endpoint is announced."""
+
+    mono: Mono
+    window: Window
+
+
+class MaintenanceCancelled(Event, frozen=True, kw_only=True):
+    """An announced downtime will not be, or ends now."""
+
+    mono: Mono
+    number: int
+
+
+class MaintenanceBegan(Event, frozen=True, kw_only=True):
+    """A downtime begins; the pause that comes of it is an event beside this one."""
+
+    mono: Mono
+    number: int
+
+
+class MaintenanceEnded(Event, frozen=True, kw_only=True):
+    """A downtime is over, was ended by a resume, or `passed` while nobody could enter it."""
+
+    mono: Mono
+    number: int
+    why: Literal["over", "resumed", "passed"]
 
 
 class GateQuarantined(Event, frozen=True, kw_only=True):
@@ -836,6 +881,10 @@ GateEvent = (
     | GateRateLearned
     | GateQuarantined
     | GateReleased
+    | MaintenancePlanned
+    | MaintenanceCancelled
+    | MaintenanceBegan
+    | MaintenanceEnded
 )
 SeriesEvent = (
     SeriesCreated | SeriesChanged | SeriesPaused | SeriesResumed | SeriesEnded | OccurrenceSkipped

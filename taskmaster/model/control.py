@@ -30,6 +30,12 @@ from taskmaster.events.types import (
 from taskmaster.model.alerts import refuse_rules
 from taskmaster.model.family import refuse_move
 from taskmaster.model.gate import Gate
+from taskmaster.model.maintenance import (
+    MaintenanceCommand,
+    decide_maintenance,
+    ended_by_resume,
+    refuse_pause,
+)
 from taskmaster.model.outcomes import KEPT_SECONDS
 from taskmaster.model.recovery import ramp_after_raise, ramp_after_stop
 from taskmaster.model.rejected import Rejected, invalid
@@ -82,7 +88,16 @@ class ReleaseGate(Struct, frozen=True):
     cause: Cause
 
 
-GateCommand = SteerCommand | SetGate | PauseGate | DrainGate | ResumeGate | CloseGate | ReleaseGate
+GateCommand = (
+    MaintenanceCommand
+    | SteerCommand
+    | SetGate
+    | PauseGate
+    | DrainGate
+    | ResumeGate
+    | CloseGate
+    | ReleaseGate
+)
 
 
 def decide(
@@ -100,6 +115,8 @@ def decide(
         return _set(gate, command, now, wall, family)
     if gate is None:
         return Rejected("not_found", "gate", "there is no such gate", "create it with PUT first")
+    if isinstance(command, MaintenanceCommand):
+        return decide_maintenance(gate, command, now, wall)
     if isinstance(command, SteerCommand):
         return steer(gate, command, now, wall, leads=family is not None)
     at, cause = wall, command.cause
@@ -112,6 +129,9 @@ def decide(
             if until is not None and until > LATEST:
                 remedy = "leave it out to pause until someone resumes"
                 return invalid("until", "until lies after April 2262", remedy)
+            wrong = refuse_pause(gate, until)
+            if wrong is not None:
+                return wrong
             return (GatePaused(at=at, cause=cause, mono=now, until=until),)
         case DrainGate():
             if gate.control == "closed":
@@ -123,6 +143,8 @@ def decide(
         case ResumeGate():
             if gate.control == "running":
                 return ()
+            if ended := ended_by_resume(gate, now, wall, cause):
+                return ended
             resumed = GateResumed(at=at, cause=cause, mono=now)
             ramp = ramp_after_stop(gate, now, wall, backlog=backlog, why="paused", cause=cause)
             return (resumed, *ramp)

@@ -34,6 +34,10 @@ from taskmaster.events.types import (
     GateResumed,
     GateSettings,
     GateTripped,
+    MaintenanceBegan,
+    MaintenanceCancelled,
+    MaintenanceEnded,
+    MaintenancePlanned,
     Mono,
     OutageCause,
     ParentTats,
@@ -41,6 +45,7 @@ from taskmaster.events.types import (
     RecoveryStarted,
     Version,
     Wall,
+    Window,
 )
 from taskmaster.model.learning import Learned, learned_of, open_at_once, reopened
 from taskmaster.model.limits import (
@@ -58,6 +63,7 @@ from taskmaster.model.limits import (
 )
 from taskmaster.model.outcomes import Bucket, counted, failed_by
 from taskmaster.model.quota import Quota, quota_of
+from taskmaster.model.windows import windows_after
 
 OUTAGES: dict[RampCause, OutageCause] = {why: why for why in get_args(OutageCause)}
 """A ramp that begins for one of these is an outage of that cause; any other follows a probe."""
@@ -110,6 +116,7 @@ WaitCause = Literal[
 class Gate(Struct, frozen=True):
     """A gate's state. `in_flight` is starts less ends, never a stored counter.
 
+    `windows` are the downtimes to come and the present one, `plans` how many were ever planned.
     `failed` sums up `buckets`. `recoveries` counts the outages that were recorded; `has_recovery`
     says that the present one is among them. What was due before `fresh_since`, when the newest ramp
     or recovery began, is the backlog of an outage. `stopped_ns` is the whole time in which the gate
@@ -122,6 +129,8 @@ class Gate(Struct, frozen=True):
     mode: Mode = Open()
     control: Control = "running"
     paused_until: Wall | None = None
+    windows: tuple[Window, ...] = ()
+    plans: int = 0
     drained: bool = False
     quarantined_until: Wall | None = None
     implicit: bool = False
@@ -340,6 +349,11 @@ def _changed(gate: Gate, event: GateEvent) -> Gate:
             began = gate.fresh_since if isinstance(gate.mode, Ramping) else event.at
             gate = replace(gate, has_recovery=False, fresh_since=began)
             return _in_mode(gate, Open(), event.mono)
+        case MaintenancePlanned(window=window):
+            windows = windows_after(gate.windows, event)
+            return replace(gate, windows=windows, plans=window.number)
+        case MaintenanceCancelled() | MaintenanceBegan() | MaintenanceEnded():
+            return replace(gate, windows=windows_after(gate.windows, event))
         case RecoveryStarted(number=number):
             return replace(gate, recoveries=number, has_recovery=True)
         case GateLimitLearned():
@@ -382,6 +396,7 @@ def is_calm(gate: Gate) -> bool:
         and gate.control == "running"
         and isinstance(gate.mode, Open)
         and gate.paused_until is None
+        and not gate.windows
     )
 
 

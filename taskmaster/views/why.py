@@ -34,6 +34,10 @@ from taskmaster.events.types import (
     GateReleased,
     GateResumed,
     GateTripped,
+    MaintenanceBegan,
+    MaintenanceCancelled,
+    MaintenanceEnded,
+    MaintenancePlanned,
     RecoveryStarted,
     TaskCancelled,
     TaskDied,
@@ -159,6 +163,10 @@ def _after(standing: Standing, event: GateEvent) -> Standing:
             | GateLimitLearned()
             | GateRateLearned()
             | GateRampHeld()
+            | MaintenancePlanned()
+            | MaintenanceCancelled()
+            | MaintenanceBegan()
+            | MaintenanceEnded()
             | RecoveryStarted()
         ):
             return standing
