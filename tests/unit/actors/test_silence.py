@@ -111,9 +111,8 @@ def test_a_gate_that_crashes_before_it_knows_what_waits() -> None:
         await submit(node, 300, delay_ns=MINUTE)
 
     async def second(node: Node) -> None:
-        await asyncio.sleep(0.15)
-        actor = node.gates.live(NAME)
-        assert actor is not None
+        while (actor := node.gates.live(NAME)) is None or actor.gate is None:
+            await asyncio.sleep(0.001)
         assert not world.endpoint.sent
         tell(actor.actor_ref, "a bug")
         await asyncio.sleep(5)
