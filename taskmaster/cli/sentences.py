@@ -118,6 +118,7 @@ SENTENCES: dict[str, Said] = {
     "GateProbed": lambda _: "sends one real task at a time to find out how the endpoint is",
     "GateRampStepped": _stepped,
     "MaintenancePlanned": lambda event: "downtime is planned",
+    "MaintenanceCancelled": lambda event: "its planned downtime will not be, or ends now",
     "MaintenanceBegan": lambda event: "downtime begins",
     "MaintenanceEnded": lambda event: f"downtime ends: {event.fields.get('why', '')}",
     "GateRampHeld": lambda event: (

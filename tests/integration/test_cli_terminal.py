@@ -140,6 +140,7 @@ def test_a_watched_gate_is_drawn_as_plots_that_fit(
     watch.until("backlog")
     assert run("task submit http://127.0.0.1:9/ --gate plotted", server.url)[0] == 0
     watch.until("failed/s [^0]")
+    watch.until("─")
 
     watch.process.send_signal(signal.SIGINT)
     code, text = watch.end()
