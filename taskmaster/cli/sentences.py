@@ -28,6 +28,7 @@ RAMP = {
     "paused": "it had been paused",
     "quarantined": "it had been quarantined",
     "clock_jump": "the clock jumped ahead",
+    "maintenance": "its planned downtime is over",
     "limits": "its limits were raised more than twofold",
     "tripped": "its tripped time is over",
 }
