@@ -14,9 +14,10 @@ from typing import Self, TypeVar
 
 import httpx
 
-from taskmaster.client import batch, bulk_calls, calls, follow, outcome, recovery_calls, wire
-from taskmaster.client.bulk_calls import Bulk, BulkMember, BulkSet
+from taskmaster.client import batch, calls, follow, maintenance_calls, outcome, recovery_calls, wire
+from taskmaster.client.bulks import AsyncBulks
 from taskmaster.client.calls import Answer, Call, Fields
+from taskmaster.client.maintenance_calls import Maintenance
 from taskmaster.client.node_shapes import Actor, ServerVersion, Unit
 from taskmaster.client.outcome import Wait
 from taskmaster.client.recovery_calls import Outage
@@ -48,7 +49,7 @@ from taskmaster.client.shapes import (
 T = TypeVar("T")
 
 
-class AsyncClient:
+class AsyncClient(AsyncBulks):
     """A connection to a server. Belongs to one loop; close it, or use `async with`.
 
     Without arguments TASKMASTER_URL and TASKMASTER_TOKEN say where and as whom. A call whose
@@ -269,56 +270,26 @@ class AsyncClient:
         """Why a gate's tasks wait."""
         return await self.send(calls.why_gate(name))
 
-    # --- many tasks at once
-
-    async def edit_task(self, task_id: str, change: Fields, *, reason: str = "") -> Task:
-        """Other rules for a task that was never sent; what is left out stays."""
-        return await self.send(bulk_calls.edit_task(task_id, change, reason=reason))
-
-    async def move_task(self, task_id: str, to: str, *, reason: str = "") -> Task:
-        """Give a task that waits or is dead to another gate."""
-        return await self.send(bulk_calls.move_task(task_id, to, reason=reason))
-
-    async def count_bulk(self, action: str, match: Fields) -> BulkSet:
-        """What a bulk would change; its `set` names these tasks for `start_bulk`."""
-        return await self.send(bulk_calls.count_bulk(action, match))
-
-    async def start_bulk(
+    async def plan_maintenance(
         self,
-        action: str,
-        match: Fields,
+        name: str,
+        start: Instant,
+        until: Instant,
         *,
-        set_token: str = "",
-        rate: float | None = None,
+        drain: Duration | None = None,
         reason: str = "",
-        **how: object,
-    ) -> Bulk:
-        """Cancel, redrive, reschedule, edit or move all that match; it goes on by itself. `how`
-        is `due_at` or `delay`, `edit`, `to`."""
-        call = bulk_calls.start_bulk(
-            action, match, set_token=set_token, rate=rate, reason=reason, how=how
-        )
+    ) -> Gate:
+        """Announce a downtime: the gate pauses for it, and ramps up after it by itself."""
+        call = maintenance_calls.plan_maintenance(name, start, until, drain=drain, reason=reason)
         return await self.send(call)
 
-    async def bulks(self, *, limit: int | None = None, page_token: str = "") -> Page[Bulk]:
-        """A page of bulks, the newest first."""
-        return await self.send(bulk_calls.list_bulks(limit=limit, page_token=page_token))
+    async def maintenance(self, name: str) -> Page[Maintenance]:
+        """A gate's downtimes that are not over, the next first."""
+        return await self.send(maintenance_calls.list_maintenance(name))
 
-    async def bulk(self, bulk_id: str) -> Bulk:
-        """A bulk and how far it is."""
-        return await self.send(bulk_calls.read_bulk(bulk_id))
-
-    async def bulk_members(self, bulk_id: str, *, page_token: str = "") -> Page[BulkMember]:
-        """A page of what became of each task."""
-        return await self.send(bulk_calls.bulk_members(bulk_id, page_token=page_token))
-
-    async def abort_bulk(self, bulk_id: str, *, reason: str = "") -> Bulk:
-        """End a bulk where it stands; what is done stays done."""
-        return await self.send(bulk_calls.abort_bulk(bulk_id, reason=reason))
-
-    async def undo_bulk(self, bulk_id: str, *, rate: float | None = None, reason: str = "") -> Bulk:
-        """Take a bulk back where nothing has happened since."""
-        return await self.send(bulk_calls.undo_bulk(bulk_id, rate=rate, reason=reason))
+    async def cancel_maintenance(self, name: str, number: int, *, reason: str = "") -> Gate:
+        """Take a downtime back; one under way ends, and the ramp begins."""
+        return await self.send(maintenance_calls.cancel_maintenance(name, number, reason=reason))
 
     # --- series
 

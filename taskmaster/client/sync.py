@@ -13,9 +13,10 @@ from typing import Self, TypeVar
 
 import httpx
 
-from taskmaster.client import batch, bulk_calls, calls, follow, outcome, recovery_calls, wire
-from taskmaster.client.bulk_calls import Bulk, BulkMember, BulkSet
+from taskmaster.client import batch, calls, follow, maintenance_calls, outcome, recovery_calls, wire
+from taskmaster.client.bulks import Bulks
 from taskmaster.client.calls import Answer, Call, Fields
+from taskmaster.client.maintenance_calls import Maintenance
 from taskmaster.client.node_shapes import Actor, ServerVersion, Unit
 from taskmaster.client.outcome import Wait
 from taskmaster.client.recovery_calls import Outage
@@ -47,7 +48,7 @@ from taskmaster.client.shapes import (
 T = TypeVar("T")
 
 
-class Client:
+class Client(Bulks):
     """A connection to a server. Safe to share between threads; close it, or use `with`.
 
     Without arguments TASKMASTER_URL and TASKMASTER_TOKEN say where and as whom. A call whose
@@ -256,56 +257,26 @@ class Client:
         """Why a gate's tasks wait."""
         return self.send(calls.why_gate(name))
 
-    # --- many tasks at once
-
-    def edit_task(self, task_id: str, change: Fields, *, reason: str = "") -> Task:
-        """Other rules for a task that was never sent; what is left out stays."""
-        return self.send(bulk_calls.edit_task(task_id, change, reason=reason))
-
-    def move_task(self, task_id: str, to: str, *, reason: str = "") -> Task:
-        """Give a task that waits or is dead to another gate."""
-        return self.send(bulk_calls.move_task(task_id, to, reason=reason))
-
-    def count_bulk(self, action: str, match: Fields) -> BulkSet:
-        """What a bulk would change; its `set` names these tasks for `start_bulk`."""
-        return self.send(bulk_calls.count_bulk(action, match))
-
-    def start_bulk(
+    def plan_maintenance(
         self,
-        action: str,
-        match: Fields,
+        name: str,
+        start: Instant,
+        until: Instant,
         *,
-        set_token: str = "",
-        rate: float | None = None,
+        drain: Duration | None = None,
         reason: str = "",
-        **how: object,
-    ) -> Bulk:
-        """Cancel, redrive, reschedule, edit or move all that match; it goes on by itself. `how`
-        is `due_at` or `delay`, `edit`, `to`."""
-        call = bulk_calls.start_bulk(
-            action, match, set_token=set_token, rate=rate, reason=reason, how=how
-        )
+    ) -> Gate:
+        """Announce a downtime: the gate pauses for it, and ramps up after it by itself."""
+        call = maintenance_calls.plan_maintenance(name, start, until, drain=drain, reason=reason)
         return self.send(call)
 
-    def bulks(self, *, limit: int | None = None, page_token: str = "") -> Page[Bulk]:
-        """A page of bulks, the newest first."""
-        return self.send(bulk_calls.list_bulks(limit=limit, page_token=page_token))
+    def maintenance(self, name: str) -> Page[Maintenance]:
+        """A gate's downtimes that are not over, the next first."""
+        return self.send(maintenance_calls.list_maintenance(name))
 
-    def bulk(self, bulk_id: str) -> Bulk:
-        """A bulk and how far it is."""
-        return self.send(bulk_calls.read_bulk(bulk_id))
-
-    def bulk_members(self, bulk_id: str, *, page_token: str = "") -> Page[BulkMember]:
-        """A page of what became of each task."""
-        return self.send(bulk_calls.bulk_members(bulk_id, page_token=page_token))
-
-    def abort_bulk(self, bulk_id: str, *, reason: str = "") -> Bulk:
-        """End a bulk where it stands; what is done stays done."""
-        return self.send(bulk_calls.abort_bulk(bulk_id, reason=reason))
-
-    def undo_bulk(self, bulk_id: str, *, rate: float | None = None, reason: str = "") -> Bulk:
-        """Take a bulk back where nothing has happened since."""
-        return self.send(bulk_calls.undo_bulk(bulk_id, rate=rate, reason=reason))
+    def cancel_maintenance(self, name: str, number: int, *, reason: str = "") -> Gate:
+        """Take a downtime back; one under way ends, and the ramp begins."""
+        return self.send(maintenance_calls.cancel_maintenance(name, number, reason=reason))
 
     # --- series
 

@@ -94,7 +94,7 @@ def test_the_public_names_are_these() -> None:
         "FINAL_STATES Actor ActorIncident Adaptive Answer AsyncClient Batch BatchItem Bulk"
         " BulkMember BulkSet Call"
         " Cancelled Client Entry Gate GateForecast GateHistory GateSettings GateWhy"
-        " Limits Outage Page Problem Purged"
+        " Limits Maintenance Outage Page Problem Purged"
         " Rate Recovery RecoveryStep RetryRules Run Runs Schedule Series SeriesChange"
         " SeriesRules ServerVersion Submission Submitted Task TaskFilter UnauthorizedError Unit"
         " UnreachableError UnreadableAnswerError Why problem_of"
@@ -255,6 +255,33 @@ def test_names_are_quoted_in_paths(ask: Ask) -> None:
 
     assert stub.asked[0].path == "/v1/gates/a%2Fb:pause"
     assert stub.asked[0].body == b'{"reason":"r"}'
+
+
+def test_a_downtime_is_announced_listed_and_taken_back(ask: Ask) -> None:
+    start, until = "2026-12-01T02:00:00Z", "2026-12-01T03:00:00Z"
+    window = {"number": 1, "state": "planned", "from": start, "until": until, "drain": "5m"}
+    gate = Reply(200, {"gate": "g", "state": "open"})
+    with answering(gate, Reply(200, {"items": [window], "next_page_token": None}), gate) as stub:
+        ask(stub.url, lambda c: c.plan_maintenance("g", start, until, drain="5m", reason="disks"))
+        page = ask(stub.url, lambda c: c.maintenance("g"))
+        ask(stub.url, lambda c: c.cancel_maintenance("g", 1))
+
+    assert [(one.number, one.start_at.hour, one.drain) for one in page.items] == [(1, 2, "5m")]
+    assert [(asked.method, asked.path) for asked in stub.asked] == [
+        ("POST", "/v1/gates/g/maintenance"),
+        ("GET", "/v1/gates/g/maintenance"),
+        ("POST", "/v1/gates/g/maintenance/1:cancel"),
+    ]
+    told = f'{{"from":"{start}","until":"{until}","drain":"5m","reason":"disks"}}'
+    assert stub.asked[0].body == told.encode()
+
+
+def test_a_downtime_whose_answer_is_lost_is_not_announced_twice(ask: Ask) -> None:
+    with answering(DROP) as stub:
+        with pytest.raises(UnreachableError):
+            ask(stub.url, lambda c: c.plan_maintenance("g", "a", "b"))
+
+        assert len(stub.asked) == 1
 
 
 def test_a_change_under_a_version_says_so_and_is_not_repeated(ask: Ask) -> None:
