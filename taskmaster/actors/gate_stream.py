@@ -107,7 +107,7 @@ class GateStream:
             return
         mono = self._ports.clock.mono()
         u = self._ports.rng.uniform()
-        events = maintain(gate, mono, wall, leads=family is not None) or react(
+        events = maintain(gate, mono, wall) or react(
             gate, mono, wall, Seen(backlog, error, u, family)
         )
         if learns and not events:

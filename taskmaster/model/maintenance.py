@@ -110,14 +110,13 @@ def under_way(gate: Gate) -> Window | None:
     return next((window for window in gate.windows if window.begun), None)
 
 
-def maintain(gate: Gate, now: Mono, wall: Wall, *, leads: bool) -> tuple[GateEvent, ...]:
-    """What a downtime asks for by rule, now: that it begin, that it end. `leads`: the gate has
-    children, which ramp for themselves."""
+def maintain(gate: Gate, now: Mono, wall: Wall) -> tuple[GateEvent, ...]:
+    """What a downtime asks for by rule, now: that it begin, that it end."""
     for window in gate.windows:
         if wall >= window.until:
             why = "over" if window.begun else "passed"
             ended = MaintenanceEnded(at=wall, mono=now, number=window.number, why=why)
-            return (ended, *_left(gate, window, now, wall, BY_RULE, leads=leads))
+            return (ended, *_left(gate, window, now, wall, BY_RULE))
         if not window.begun and wall >= begins_at(window):
             return _entered(gate, window, now, wall)
     return ()
@@ -142,14 +141,12 @@ def ended_by_resume(gate: Gate, now: Mono, wall: Wall, cause: Cause) -> tuple[Ga
     return (ended, resumed, *_ramp(gate, now, wall, cause))
 
 
-def _left(
-    gate: Gate, window: Window, now: Mono, wall: Wall, cause: Cause, *, leads: bool = False
-) -> tuple[GateEvent, ...]:
+def _left(gate: Gate, window: Window, now: Mono, wall: Wall, cause: Cause) -> tuple[GateEvent, ...]:
     """The gate goes on, by the ramp, unless another pause than that of the downtime holds it."""
     if not window.begun or gate.control != "paused" or gate.paused_until != window.until:
         return ()
     resumed = GateResumed(at=wall, mono=now, cause=cause)
-    return (resumed, *(() if leads else _ramp(gate, now, wall, cause)))
+    return (resumed, *_ramp(gate, now, wall, cause))
 
 
 def _ramp(gate: Gate, now: Mono, wall: Wall, cause: Cause) -> tuple[GateEvent, ...]:
