@@ -130,6 +130,34 @@ def test_what_is_submitted_or_comes_to_match_later_is_not_a_member() -> None:
     assert [name for one in alive + new for name in world.names_of(one) if "Rev" in name] == []
 
 
+def test_the_set_is_that_of_the_count_however_late_it_is_begun() -> None:
+    """Semantics 8.3: neither a newer task that matches gets in, nor an older one that matches
+    only since."""
+    world = World()
+    world.endpoint.answer = Responded(404, 1)
+
+    async def main(node: Node) -> tuple[list[TaskId], Bulk]:
+        await open_gate(node, settings())
+        alive = await submit(node, 2, delay_ns=HOUR)
+        await submit(node, 3)
+        await asyncio.sleep(1)
+        counted = await node.ports.reader.position()
+        match = BulkFilter(at=node.ports.clock.wall(), gate=NAME, states=("dead",))
+        new = await submit(node, 2)
+        for one in alive:
+            await node.intake.task_command(one, RunTask(CAUSE))
+        await asyncio.sleep(1)
+        assert {world.row(one).state for one in alive + new} == {"dead"}
+        bulk = await node.bulks.start(StartBulk(WHY, "redrive", match, counted))
+        assert isinstance(bulk, Bulk)
+        return alive + new, await end_of(node, bulk.id)
+
+    others, bulk = world.live(main)
+
+    assert bulk.counts == BulkCounts(changed=3)
+    assert [one for one in others if "TaskRevived" in world.names_of(one)] == []
+
+
 @pytest.mark.parametrize("lived_s", [0.05, 0.5, 1.3, 2.04, 2.97, 3.0, 3.05])
 def test_a_bulk_goes_on_after_a_kill_and_answers_each_member_once(lived_s: float) -> None:
     world = World()
