@@ -6,7 +6,7 @@ Rules of residence: from the client's structs to text; no connection.
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
-from taskmaster.cli.paint import Column, Paint, pairs, table
+from taskmaster.cli.paint import Column, Paint, pairs, printable, table
 from taskmaster.units import SECOND_NS, format_duration
 
 if TYPE_CHECKING:
@@ -116,6 +116,7 @@ def gate_text(gate: "Gate", paint: Paint) -> str:
             ("adaptive", _adaptive(gate)),
             ("ramp", f"{gate.ramp_percent} % of the limits" if gate.ramp_percent else ""),
             ("waits for", _waits(gate, paint) if gate.waits else ""),
+            ("downtimes", _downtimes(gate, paint)),
             ("backlog", f"{gate.backlog} eligible, oldest {age(gate.oldest_eligible_age_seconds)}"),
             ("tasks", words(counts, " ")),
             ("attempts", f"{gate.attempts}, of which {gate.failures} failed"),
@@ -126,6 +127,19 @@ def gate_text(gate: "Gate", paint: Paint) -> str:
             ("version", str(gate.version)),
         ],
     )
+
+
+def _downtimes(gate: "Gate", paint: Paint) -> str:
+    """The present one and those to come, who planned each and why."""
+    first = sorted(gate.maintenance, key=lambda one: one.start_at)[:3]
+    told: list[str] = []
+    for one in first:
+        start, until = (paint.instant(at, exact=True) for at in (one.start_at, one.until))
+        state = "under way" if one.state == "under_way" else f"from {start}"
+        why = f": {printable(one.reason)}" if one.reason else ""
+        told.append(f"{state} until {until}, by {printable(one.author) or 'nobody known'}{why}")
+    rest = len(gate.maintenance) - len(first)
+    return "; ".join([*told, *([f"{rest} more"] if rest else [])])
 
 
 def _family(gate: "Gate") -> str:

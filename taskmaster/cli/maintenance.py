@@ -13,7 +13,7 @@ from taskmaster.cli.view import VIEW, Shown, View
 from taskmaster.cli.view import show as show_result
 
 if TYPE_CHECKING:
-    from taskmaster.client.maintenance_calls import Maintenance
+    from taskmaster.client.downtime import Maintenance
 
 app = App(name="maintenance", help="Planned downtimes of a gate.", version_flags=())
 

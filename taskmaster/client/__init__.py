@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from taskmaster.client.bulk_calls import Bulk, BulkMember, BulkSet
 from taskmaster.client.calls import Answer, Call
-from taskmaster.client.maintenance_calls import Maintenance
+from taskmaster.client.downtime import Maintenance
 from taskmaster.client.node_shapes import Actor, ActorIncident, ServerVersion, Unit
 from taskmaster.client.outcome import (
     UnauthorizedError,

@@ -17,7 +17,7 @@ import httpx
 from taskmaster.client import batch, calls, follow, maintenance_calls, outcome, recovery_calls, wire
 from taskmaster.client.bulks import AsyncBulks
 from taskmaster.client.calls import Answer, Call, Fields
-from taskmaster.client.maintenance_calls import Maintenance
+from taskmaster.client.downtime import Maintenance
 from taskmaster.client.node_shapes import Actor, ServerVersion, Unit
 from taskmaster.client.outcome import Wait
 from taskmaster.client.recovery_calls import Outage

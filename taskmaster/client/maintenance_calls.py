@@ -3,26 +3,13 @@
 Rules of residence: as `calls.py`.
 """
 
-from datetime import datetime
 from urllib.parse import quote
 
 import msgspec
-from msgspec import Struct
 
 from taskmaster.client.calls import JSON, Answer, Call
+from taskmaster.client.downtime import Maintenance
 from taskmaster.client.shapes import Duration, Gate, Instant, Page
-
-
-class Maintenance(Struct, frozen=True, rename={"start_at": "from"}):
-    """A planned downtime; `state` is planned or under_way."""
-
-    number: int
-    state: str
-    start_at: datetime
-    until: datetime
-    drain: str = "0s"
-    author: str = ""
-    reason: str = ""
 
 
 def plan_maintenance(

@@ -11,6 +11,8 @@ from typing import Generic, Literal, TypeVar
 
 from msgspec import Struct, field
 
+from taskmaster.client.downtime import Maintenance
+
 T = TypeVar("T")
 
 Instant = str | datetime
@@ -302,6 +304,7 @@ class Gate(Struct, frozen=True, kw_only=True):
     attempts: int = 0
     failures: int = 0
     waits: GateWaits | None = None
+    maintenance: list[Maintenance] = field(default_factory=list[Maintenance])
     ramp_percent: int | None = None
     version: int = 0
 

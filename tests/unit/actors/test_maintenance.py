@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from taskmaster.actors.messages import GateDone
 from taskmaster.actors.node import Node
 from taskmaster.events.types import (
@@ -88,6 +90,7 @@ def test_a_gate_at_rest_enters_and_leaves_its_downtime_in_time() -> None:
     assert 0 <= ended.at - planned.window.until < SECOND
 
 
+@pytest.mark.slow
 def test_a_downtime_whose_start_passed_while_the_process_was_down_is_entered_at_once() -> None:
     world = World()
 
