@@ -355,7 +355,7 @@ class Backlog:
 
     def _group(self, item: Waiting) -> Group:
         task = item.task
-        return self._split.group(task.due_at, retry=task.retrying, redriven=task.redriven)
+        return self._split.group(task.due_at, redriven=task.redriven)
 
 
 def _runs_low(lanes: Lanes) -> bool:

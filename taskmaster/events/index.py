@@ -45,7 +45,7 @@ from taskmaster.events.rows import (
     series_of,
     task_of,
 )
-from taskmaster.events.task_columns import retried, revived, sort_task
+from taskmaster.events.task_columns import revived, sort_task
 from taskmaster.events.types import (
     NEW,
     ActorCrashed,
@@ -258,7 +258,7 @@ class _Batch:
         match event.next:
             case "retry":
                 due_at = task.due_at if event.retry_at is None else event.retry_at
-                self._put(replace(task, state=WAITING, due_at=due_at, band=retried(task.band)))
+                self._put(replace(task, state=WAITING, due_at=due_at))
             case "uncertain":
                 self._put(replace(task, state=UNCERTAIN))
             case "dead":

@@ -13,7 +13,6 @@ from taskmaster.events.rows import (
     IN_FLIGHT,
     LAST_OPEN,
     REDRIVEN,
-    RETRY,
     WAITING,
     AttemptEntry,
     BucketEntry,
@@ -27,7 +26,7 @@ from taskmaster.events.rows import (
     TaskEntry,
 )
 
-INDEX_VERSION = 9
+INDEX_VERSION = 10
 """Of the index's tables and of the fold; a log with another one is folded anew."""
 
 Kind = Literal["bigint", "text", "boolean", "bytea"]
@@ -97,11 +96,11 @@ INDEXES = (
     f"""CREATE INDEX task_range ON task (gate, fair_key, band, due_at, number)
         WHERE state = {WAITING} AND held = 0""",
     # What is due next over all lanes. Tasks without a key are one lane, of which only those that
-    # are tried again or redriven need a row here.
+    # were redriven need a row here.
     f"""CREATE INDEX task_due ON task (gate, due_at)
         WHERE state = {WAITING} AND held = 0 AND (fair_key <> '' OR band >= {REDRIVEN})""",
     f"""CREATE INDEX task_redriven ON task (gate, due_at)
-        WHERE state = {WAITING} AND held = 0 AND band % {RETRY} >= {REDRIVEN}""",
+        WHERE state = {WAITING} AND held = 0 AND band >= {REDRIVEN}""",
     f"CREATE INDEX task_held ON task (gate, due_at) WHERE state = {WAITING} AND held <> 0",
     f"""CREATE INDEX task_expiry ON task (gate, expires_at)
         WHERE state = {WAITING} AND expires_at IS NOT NULL""",

@@ -15,7 +15,7 @@ from msgspec import Struct
 from taskmaster.events.database import Database
 from taskmaster.events.log import Page, WaitingTask
 from taskmaster.events.ready import READY, first_due
-from taskmaster.events.rows import PRIORITIES, REDRIVEN, RETRY, WAITING
+from taskmaster.events.rows import PRIORITIES, REDRIVEN, WAITING
 from taskmaster.events.split import WHOLE, Missing, Split
 from taskmaster.events.types import GateName, Group, Position, TaskId, Wall, task_stream
 
@@ -38,10 +38,8 @@ class _Ready(Struct, frozen=True, array_like=True, gc=False):
 
 _READY = ", ".join(_Ready.__struct_fields__)
 _FIRST = Wall(-(2**63))
-_PLAIN, _REDRIVEN, _RETRIES = (
-    tuple(more + priority for more in offsets for priority in PRIORITIES)
-    for offsets in ((0,), (REDRIVEN, RETRY + REDRIVEN), (RETRY,))
-)
+_PLAIN = tuple(PRIORITIES)
+_REDRIVEN = tuple(REDRIVEN + priority for priority in PRIORITIES)
 _WITHIN = f"{READY} AND due_at BETWEEN :first AND :last"
 _ALIVE = "(expires_at IS NULL OR expires_at > :now)"
 _BEST_OF_RANGE = f"""WHERE gate = :gate AND fair_key = range.fair_key AND band = range.band
@@ -97,7 +95,7 @@ def _texts(bands: tuple[int, ...]) -> _Texts:
 
 
 _HAS_REDRIVEN = f"""SELECT EXISTS (SELECT 1 FROM task INDEXED BY task_redriven
-    WHERE gate = :gate AND {READY} AND band % {RETRY} >= {REDRIVEN} AND due_at <= :until)"""
+    WHERE gate = :gate AND {READY} AND band >= {REDRIVEN} AND due_at <= :until)"""
 _EXPIRED = f"""(SELECT id FROM task WHERE gate = :gate AND state = {WAITING}
     AND expires_at IS NOT NULL AND expires_at <= :now
     ORDER BY expires_at, number LIMIT {MAX_EXPIRED}) AS expired"""
@@ -184,14 +182,11 @@ def next_page(
 def _ranges(database: Database, split: Split, bounds: dict[str, Any]) -> dict[Group, _Range]:
     """Where the groups lie that may have something."""
     until: Wall = bounds["until"]
-    bands = _PLAIN if split.retries_apart else _PLAIN + _RETRIES
     since = split.fresh_since
-    ranges: dict[Group, _Range] = {"fresh": _Range(bands, _FIRST, until)}
+    ranges: dict[Group, _Range] = {"fresh": _Range(_PLAIN, _FIRST, until)}
     if since is not None:
-        ranges["fresh"] = _Range(bands, since, until)
-        ranges["backlog"] = _Range(bands, _FIRST, min(until, Wall(since - 1)))
-    if split.retries_apart:
-        ranges["retries"] = _Range(_RETRIES, _FIRST, until)
+        ranges["fresh"] = _Range(_PLAIN, since, until)
+        ranges["backlog"] = _Range(_PLAIN, _FIRST, min(until, Wall(since - 1)))
     if database.one(_HAS_REDRIVEN, bounds):
         ranges["redriven"] = _Range(_REDRIVEN, _FIRST, until)
     return ranges

@@ -1,8 +1,8 @@
 """SQL for what is ready in a gate: what waits and is held by nothing.
 
 Rules of residence: text only, shared by the pages and the counters. What most gates have alone,
-first attempts of tasks without a `fair_key`, is found by the ranges of its priorities; all others
-are found together by due time.
+tasks without a `fair_key` that were never redriven, is found by the ranges of its priorities; all
+others are found together by due time.
 """
 
 from taskmaster.events.rows import PRIORITIES, REDRIVEN, WAITING

@@ -42,9 +42,8 @@ KEY_LIFE_NS = 7 * DAY
 BUCKET_SECONDS = 120
 """How far back from its newest outcome a gate keeps them; twice the default window of a trip."""
 PRIORITIES = range(10)
-REDRIVEN, RETRY = 10, 20
-"""A task's band, the range it is read from: its priority, so much more once it was redriven, and
-so much more while it waits to be tried again."""
+REDRIVEN = 10
+"""A task's band, the range it is read from: its priority, so much more once it was redriven."""
 
 HELD_BY_ORDER = 1
 HELD_BY_SERIES = 2

@@ -11,21 +11,17 @@ from taskmaster.events.types import Group, Wall
 class Split(Struct, frozen=True):
     """Which groups a gate's eligible tasks fall in, and the lane that started last in each.
 
-    A task that was ever redriven is `redriven`. Of the others, one that waits to be tried again
-    is of the `retries` where these are `retries_apart`; the rest is `backlog` when it was due
-    before `fresh_since`, and else `fresh`.
+    A task that was ever redriven is `redriven`. Of the others, one that was due before
+    `fresh_since` is `backlog`, and else `fresh`.
     """
 
     fresh_since: Wall | None = None
-    retries_apart: bool = False
     last: dict[Group, str] = {}
 
-    def group(self, due_at: Wall, *, retry: bool, redriven: bool) -> Group:
+    def group(self, due_at: Wall, *, redriven: bool) -> Group:
         """The group of a task that waits."""
         if redriven:
             return "redriven"
-        if retry and self.retries_apart:
-            return "retries"
         since = self.fresh_since
         return "fresh" if since is None or due_at >= since else "backlog"
 

@@ -3,7 +3,7 @@
 Rules of residence: pure; compares two rows and sorts the later one into `Changes`.
 """
 
-from taskmaster.events.rows import REDRIVEN, RETRY, Changes, TaskEntry
+from taskmaster.events.rows import REDRIVEN, Changes, TaskEntry
 
 
 def sort_task(before: TaskEntry | None, after: TaskEntry, out: Changes) -> None:
@@ -32,12 +32,6 @@ def _has_stepped(before: TaskEntry, after: TaskEntry) -> bool:
     )
 
 
-def retried(band: int) -> int:
-    """The band of a task that waits to be tried again."""
-    return band % RETRY + RETRY
-
-
 def revived(band: int, *, redriven: bool) -> int:
     """The band of a task that begins anew; what was redriven once stays so."""
-    first = band % RETRY
-    return first + REDRIVEN if redriven and first < REDRIVEN else first
+    return band + REDRIVEN if redriven and band < REDRIVEN else band

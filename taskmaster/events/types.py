@@ -33,7 +33,7 @@ Position = NewType("Position", int)
 Version = NewType("Version", int)
 Epoch = NewType("Epoch", int)
 
-Group = Literal["fresh", "backlog", "retries", "redriven"]
+Group = Literal["fresh", "backlog", "redriven"]
 """What is eligible at a gate falls in groups that take turns."""
 GROUPS: tuple[Group, ...] = get_args(Group)
 

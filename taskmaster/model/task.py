@@ -60,8 +60,8 @@ class Task(Struct, frozen=True):
     `probes` counts the starts that were to find out how the endpoint is.
     `followed`: it ended once, so that its successor was asked for. `first_started_at` is when
     `max_elapsed` began, `first_stopped_ns` how long the gate had been stopped by then, and
-    `first_start` the number of the start that began it. `retrying`: its last attempt failed and is
-    to be tried again; `redriven`: it was given to its gate again, however often it was tried since.
+    `first_start` the number of the start that began it. `redriven`: it was given to its
+    gate again, however often it was tried since.
     """
 
     id: TaskId
@@ -82,7 +82,6 @@ class Task(Struct, frozen=True):
     probes: int = 0
     cancel_requested: bool = False
     followed: bool = False
-    retrying: bool = False
     redriven: bool = False
     ended_at: Wall | None = None
     reason: EndReason = ""
@@ -171,7 +170,6 @@ def _evolved(task: Task, event: TaskEvent) -> Task:
                 used=0,
                 cancel_requested=False,
                 followed=task.followed or task.state in FINAL,
-                retrying=False,
                 redriven=task.redriven or event.redriven,
                 ended_at=None,
                 reason="",
@@ -206,7 +204,7 @@ def _failed(task: Task, event: AttemptFailed) -> Task:
     match event.next:
         case "retry":
             assert event.retry_at is not None
-            return replace(task, state="waiting", used=used, due_at=event.retry_at, retrying=True)
+            return replace(task, state="waiting", used=used, due_at=event.retry_at)
         case "uncertain":
             return replace(task, state="uncertain", used=used)
         case "dead" | "cancelled" | "expired":

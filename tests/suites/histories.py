@@ -126,7 +126,6 @@ class NaiveTask:
     attempts: int = 0
     key: str = ""
     redriven: bool = False
-    retry: bool = False
 
 
 @dataclass
@@ -229,7 +228,7 @@ def _compare(naive: NaiveLog, reader: Any) -> None:
             gate: Due(len(due), oldest, held.count("order"), held.count("series"))
         }
         since = sorted(task.due for task in due)[len(due) // 2] if due else 0
-        for split in (WHOLE, Split(wall(since)), Split(wall(since), retries_apart=True)):
+        for split in (WHOLE, Split(wall(since))):
             _compare_page(due, now, split, reader, gate)
     dues = {gate: [task.due for task in naive.ready(gate)] for gate in naive.gates}
     assert reader.next_dues() == {gate: wall(min(due)) for gate, due in dues.items() if due}
@@ -243,9 +242,7 @@ def _compare_page(
     missing: dict[Group, set[str]] = {}
     for group in GROUPS:
         mine = [
-            task
-            for task in due
-            if split.group(wall(task.due), retry=task.retry, redriven=task.redriven) == group
+            task for task in due if split.group(wall(task.due), redriven=task.redriven) == group
         ]
         chosen[group], missing[group] = _best(mine, now, limit=LIMIT)
     left = LIMIT
@@ -267,7 +264,7 @@ def _compare_page(
 
 def _group(one: WaitingTask, split: Split) -> Group:
     task = fold(one.task, cast("tuple[TaskEvent, ...]", one.events))
-    return split.group(task.due_at, retry=task.retrying, redriven=task.redriven)
+    return split.group(task.due_at, redriven=task.redriven)
 
 
 def _best(due: list[NaiveTask], now: int, *, limit: int) -> tuple[list[NaiveTask], set[str]]:
@@ -387,7 +384,6 @@ class _Player:
             throttle_until=Mono(action.one) if action.one % 4 == 0 else None,
         )
         if following == "retry":
-            task.retry = True
             task.due = self.naive.clock + action.one
         self._move(task, "waiting" if following == "retry" else following, event)
 
@@ -421,7 +417,7 @@ class _Player:
     def _revive(self, action: Action) -> None:
         if not (task := self._pick(action, "dead", "uncertain", "expired")):
             return
-        task.due, task.retry, redriven = self.naive.clock + action.one, False, action.two > 2
+        task.due, redriven = self.naive.clock + action.one, action.two > 2
         task.redriven = task.redriven or redriven
         event = TaskRevived(at=self.at, gate=task.gate, due_at=wall(task.due), redriven=redriven)
         self._move(task, "waiting", event)

@@ -100,7 +100,7 @@ class Index:
 
 
 def group_of(task: Task, split: Split) -> Group:
-    return split.group(task.due_at, retry=task.retrying, redriven=task.redriven)
+    return split.group(task.due_at, redriven=task.redriven)
 
 
 def take(backlog: Backlog, page: PageOf, now: Wall, ahead_ns: int) -> None:
