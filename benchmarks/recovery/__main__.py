@@ -104,7 +104,8 @@ def keep(directory: Path, run: Run) -> None:
         for one in runs
         if one.story.kind == "metastable" and one.story.seed == 1
     }
-    draw(directory, first)
+    if first:
+        draw(directory, first)
 
 
 def print_table(runs: list[Run], *, head: bool) -> None:
