@@ -317,6 +317,19 @@ class EventLogSuite:
         assert page.position == 5
         assert page.tasks[1].events == (submitted(due_at=wall(1)),)
 
+    @pytest.mark.parametrize(("redriven", "order"), [(True, "ba"), (False, "ab")])
+    def test_a_page_sets_apart_what_was_redriven(
+        self, log: Log, redriven: bool, order: str
+    ) -> None:
+        """Semantics 4.8. A cancellation that was taken back is no redrive."""
+        log.writer.commit([submission("a", due_at=wall(1)), submission("b", due_at=wall(2))])
+        end = TaskDied(at=START, gate=GATE, reason="elapsed")
+        again = TaskRevived(at=START, gate=GATE, due_at=wall(1), redriven=redriven)
+
+        log.writer.commit([of_task("a", 1, end), of_task("a", 2, again)])
+
+        assert [one.task for one in self._page(log, now=wall(3)).tasks] == list(order)
+
     def test_a_page_is_the_beginning_of_a_naive_sort(self) -> None:
         @settings(max_examples=self.examples)
         @given(
