@@ -35,7 +35,9 @@ def main() -> None:
     arguments.add_argument("--gates", type=int, default=10)
     args = arguments.parse_args()
     with folder(args.path) as place, Sink(place) as sink:
-        rate = args.rate or int(drain(place, f"{sink.url}/hook", PROBE, args.gates).per_s / 2)
+        rate = args.rate or int(
+            drain(place / "rate.db", f"{sink.url}/hook", PROBE, args.gates).per_s / 2
+        )
         say(f"{rate} tasks per s")
         spread = random.Random(1)
         ahead = sorted(spread.randrange(args.seconds * SECOND) for _ in range(rate * args.seconds))

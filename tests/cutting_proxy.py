@@ -76,7 +76,10 @@ class CuttingProxy:
                 if cut == "held":
                     self._released.wait(20)
                 break
-            server.sendall(data)
+            try:
+                server.sendall(data)
+            except OSError:  # it has closed, or the other thread shut it
+                break
         _shut(server)
 
     def _from_server(
