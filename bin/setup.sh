@@ -117,7 +117,7 @@ last_error() { grep . "$report" | tail -n 1; }
 
 # --- What the tests meet for real --------------------------------------------------------------
 
-# Erlang's supervisor is the reference of ours; zsh and fish are completed in. They are asked for
+# Erlang's supervisor is the reference of ours; bash, zsh and fish are completed in. They are asked for
 # once, where that needs no password and no patience; without them the tests replay what OTP 25 did,
 # and say which shells they passed over.
 want_peers() {
@@ -134,6 +134,7 @@ want_peers() {
 
 missing_peers() {
     { command -v erl && command -v erlc; } >/dev/null || printf ' erlang-base'
+    command -v bash >/dev/null || printf ' bash'
     command -v zsh >/dev/null || printf ' zsh'
     command -v fish >/dev/null || printf ' fish'
 }

@@ -38,6 +38,7 @@ def is_installed() -> bool:
 
 def live(played: Sequence[Scenario]) -> Reference:
     """Play these scenarios on OTP's supervisor, here and now."""
+    assert is_installed(), "there is no erl and erlc here: install erlang-base"
     version, lines = _output(played)
     return Reference(f"{version}, live", _by_seed(lines))
 

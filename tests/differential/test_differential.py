@@ -34,7 +34,6 @@ def test_real_actors_do_what_otp_does() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.skipif(not otp.is_installed(), reason="Erlang is not installed")
 def test_thousands_more_scenarios_find_no_difference() -> None:
     reference = otp.live([scenario(seed) for seed in MORE])
 

@@ -2,7 +2,6 @@
 
 import json
 import shlex
-import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -305,7 +304,6 @@ printf '%s\n' "${COMPREPLY[@]}"
 """
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not here")
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
