@@ -9,7 +9,16 @@ from msgspec import Struct, field
 from taskmaster.api.context import Api, within
 from taskmaster.api.problems import stop
 from taskmaster.events.log import Recorded, TaskFilter
-from taskmaster.events.types import GateName, Position, TaskEvent, TaskId, TaskSubmitted, Wall
+from taskmaster.events.types import (
+    AnyEvent,
+    GateName,
+    Position,
+    TaskEvent,
+    TaskId,
+    TaskMoved,
+    TaskSubmitted,
+    Wall,
+)
 from taskmaster.model.task import fold
 from taskmaster.views.gate_why import Still
 
@@ -64,7 +73,7 @@ async def read_waits(api: Api, gate: GateName, since: Wall, until: Wall) -> Read
             continue  # submitted after that position
         tasks.append(events)
         task = fold(task_id, events)
-        counted += task.state == "waiting" and task.due_at <= until
+        counted += task.gate == gate and task.state == "waiting" and task.due_at <= until
     due = ahead.due
     left = due.eligible + due.by_order + due.by_series - counted
     mine = tuple(due_at for task_id, due_at in dues if task_id not in lives)
@@ -75,6 +84,7 @@ async def _touched(api: Api, gate: GateName, since: Wall, position: Position) ->
     """What happened at a gate back to `since`, or as far back as the bounds allow."""
     window = _Window(since)
     older: set[TaskId] = set()
+    came: set[TaskId] = set()
     records: list[Recorded] = []
     end = position
     for _ in range(MAX_EVENTS // PAGE):
@@ -84,13 +94,18 @@ async def _touched(api: Api, gate: GateName, since: Wall, position: Position) ->
         records = await _between(api, begin, end)
         for record in reversed(records):
             event = record.event
-            if isinstance(event, TaskEvent) and event.gate == gate:
-                task_id = TaskId(record.stream.removeprefix(_TASK))
-                window.lives.setdefault(task_id, []).insert(0, record)
-                if isinstance(event, TaskSubmitted):
-                    older.discard(task_id)
-                else:
-                    older.add(task_id)
+            if not _is_of(gate, event):
+                continue
+            task_id = TaskId(record.stream.removeprefix(_TASK))
+            if isinstance(event, TaskSubmitted):
+                if task_id in came:
+                    continue  # it was elsewhere between, so it is read on its own
+                older.discard(task_id)
+            else:
+                older.add(task_id)
+            if isinstance(event, TaskMoved) and event.to == gate:
+                came.add(task_id)
+            window.lives.setdefault(task_id, []).insert(0, record)
         if all(record.event.at < since for record in records):
             return window
         if len(older) > MAX_OLDER:
@@ -98,6 +113,13 @@ async def _touched(api: Api, gate: GateName, since: Wall, position: Position) ->
         end = begin
     window.since = max(since, Wall(max(record.event.at for record in records)))
     return window
+
+
+def _is_of(gate: GateName, event: AnyEvent) -> bool:
+    """Whether it happened to a task of a gate, or gave the gate one."""
+    if isinstance(event, TaskMoved) and event.to == gate:
+        return True
+    return isinstance(event, TaskEvent) and event.gate == gate
 
 
 async def _between(api: Api, begin: Position, end: Position) -> list[Recorded]:
@@ -119,7 +141,7 @@ async def _touched_later(api: Api, gate: GateName, position: Position) -> set[Ta
     return {
         TaskId(record.stream.removeprefix(_TASK))
         for record in records
-        if isinstance(record.event, TaskEvent) and record.event.gate == gate
+        if _is_of(gate, record.event)
     }
 
 

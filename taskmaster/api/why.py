@@ -21,7 +21,7 @@ from taskmaster.model.family import Kinship
 from taskmaster.model.task import Task, fold, state_name
 from taskmaster.views.gate_why import split_gate
 from taskmaster.views.gates import FOR_ALL, view_gate
-from taskmaster.views.why import Standing, life_ns, split, standings, together
+from taskmaster.views.why import Standing, gates_of, life_ns, split, standings, together
 
 STREAM_PAGE = 1_000
 MAX_PAGES = 100
@@ -34,9 +34,9 @@ async def why_task(api: Api, request: Request) -> Response:
     task_id = TaskId(request.path_params["id"])
     events = task_events(await task_records(api, task_id))
     task = fold(task_id, events)
-    gate = await _standings(api, task.gate)
+    gates = {gate: await _standings(api, gate) for gate in gates_of(events)}
     now = api.now()
-    parts = split(events, gate, now, mono_ahead_ns=api.mono() - now)
+    parts = split(events, gates, now, mono_ahead_ns=api.mono() - now)
     cause, holder = await _holding(api, task)
     out = TaskWhy(
         id=task_id,
@@ -106,7 +106,9 @@ async def _waited(api: Api, gate: GateName, given: dict[str, list[str]]) -> Gate
     read = await read_waits(api, gate, since, until)
     ahead_ns = api.mono() - api.now()
     standing = await _standings(api, gate)
-    waited = split_gate(read.tasks, read.still, standing, read.since, until, mono_ahead_ns=ahead_ns)
+    waited = split_gate(
+        gate, read.tasks, read.still, standing, read.since, until, mono_ahead_ns=ahead_ns
+    )
     return GateWaited(
         since=rfc3339(waited.since),
         until=rfc3339(waited.until),

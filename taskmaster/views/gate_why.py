@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
-from taskmaster.events.types import TaskEvent, Wall
+from taskmaster.events.types import GateName, TaskEvent, Wall
 from taskmaster.views.why import ORDER, Part, SplitCause, Standing, stretches
 
 
@@ -43,6 +43,7 @@ class _Steps:
 
 
 def split_gate(
+    name: GateName,
     tasks: Iterable[Sequence[TaskEvent]],
     still: Still,
     gate: Sequence[Standing],
@@ -51,8 +52,9 @@ def split_gate(
     *,
     mono_ahead_ns: int = 0,
 ) -> Waited:
-    """What tasks waited between two instants. `tasks` are those to which something happened since
-    the first, each with the whole of its stream."""
+    """What tasks waited at a gate between two instants. `tasks` are those to which something
+    happened there since the first, each with the whole of its stream; where a task was at another
+    gate it does not count."""
     steps = _Steps()
     parts: dict[SplitCause, int] = {}
     count = still.due_before + len(still.dues)
@@ -64,7 +66,8 @@ def split_gate(
         has_waited = False
         for stretch in stretches(task, until, mono_ahead_ns):
             began, ended = max(stretch.since, since), min(stretch.until, until)
-            if began >= ended or stretch.cause not in (None, "throttled"):
+            is_here = stretch.gate == name and stretch.cause in (None, "throttled")
+            if began >= ended or not is_here:
                 continue
             has_waited = True
             if stretch.cause is None:

@@ -1,12 +1,12 @@
 """Why a task has not run yet: its time since submission, split by cause, adding up exactly.
 
-Rules of residence: pure; a task's own facts and its gate's stream come in. Every instant of its
-life belongs to exactly one part, so the sum is exact by construction. What is left of the time in
-which it was due and its gate was open is *capacity*: a token where the gate has a rate, else a
+Rules of residence: pure; a task's own facts and the streams of its gates come in. Every instant of
+its life belongs to exactly one part, so the sum is exact by construction. What is left of the time
+in which it was due and its gate was open is *capacity*: a token where the gate has a rate, else a
 slot; the two flip thousands of times a second and leave no facts (hard-spots 8).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, assert_never, get_args
 
 from msgspec import Struct
@@ -23,6 +23,7 @@ from taskmaster.events.types import (
     GateEvent,
     GateLimitLearned,
     GateLimitsChanged,
+    GateName,
     GateOpened,
     GatePaused,
     GateProbed,
@@ -190,16 +191,18 @@ def _after(standing: Standing, event: GateEvent) -> Standing:
 
 
 class Stretch(Struct, frozen=True):
-    """A part of a task's life. `cause` None: it was due, and its gate decided."""
+    """A part of a task's life, at one gate. `cause` None: it was due, and that gate decided."""
 
     since: Wall
     until: Wall
     cause: SplitCause | None
+    gate: GateName
 
 
 class _Standing(Struct, frozen=True):
     """What a task's facts say from one of them on."""
 
+    gate: GateName
     phase: Literal["waiting", "in_flight", "uncertain", "ended"]
     due_at: Wall
     retrying: bool = False
@@ -208,21 +211,28 @@ class _Standing(Struct, frozen=True):
 
 def split(
     task: Sequence[TaskEvent],
-    gate: Sequence[Standing],
+    gates: Mapping[GateName, Sequence[Standing]],
     now: Wall,
     *,
     mono_ahead_ns: int = 0,
 ) -> tuple[Part, ...]:
     """Where the time from a task's submission to its end, or to `now`, went.
 
-    The parts add up to that time to the nanosecond. `mono_ahead_ns` is how far pacing time is
-    ahead of the wall clock; the throttling of a gate is known in pacing time only.
+    `gates` are those of `gates_of`. The parts add up to that time to the nanosecond.
+    `mono_ahead_ns` is how far pacing time is ahead of the wall clock; the throttling of a gate is
+    known in pacing time only.
     """
     parts: dict[SplitCause, int] = {}
     for stretch in stretches(task, now, mono_ahead_ns):
-        for cause, ns in _causes(stretch, gate):
+        for cause, ns in _causes(stretch, gates):
             parts[cause] = parts.get(cause, 0) + ns
     return tuple(Part(cause, parts[cause]) for cause in ORDER if parts.get(cause))
+
+
+def gates_of(task: Sequence[TaskEvent]) -> tuple[GateName, ...]:
+    """The gates at which a task was, each once, the first first."""
+    moves = (event.to for event in task if isinstance(event, TaskMoved))
+    return tuple(dict.fromkeys((task[0].gate, *moves)))
 
 
 def life_ns(task: Sequence[TaskEvent], now: Wall) -> int:
@@ -231,7 +241,8 @@ def life_ns(task: Sequence[TaskEvent], now: Wall) -> int:
 
 
 def _end(task: Sequence[TaskEvent], now: Wall) -> Wall:
-    return task[-1].at if _phase_after(task[-1]) == "ended" else max(now, task[-1].at)
+    phase = next(phase for event in reversed(task) if (phase := _phase_after(event)))
+    return task[-1].at if phase == "ended" else max(now, task[-1].at)
 
 
 def _phase_after(event: TaskEvent) -> Literal["waiting", "in_flight", "uncertain", "ended", ""]:
@@ -258,7 +269,7 @@ def stretches(task: Sequence[TaskEvent], now: Wall, mono_ahead_ns: int) -> list[
     first = task[0]
     assert isinstance(first, TaskSubmitted), "a task without TaskSubmitted"
     found: list[Stretch] = []
-    standing = _Standing("waiting", first.due_at)
+    standing = _Standing(first.gate, "waiting", first.due_at)
     at = first.at
     for event in task[1:]:
         until = max(at, event.at)
@@ -276,7 +287,15 @@ def _standing_after(before: _Standing, event: TaskEvent, mono_ahead_ns: int) -> 
             if event.throttle_until is not None:
                 throttled_until = Wall(event.throttle_until - mono_ahead_ns)
             assert retry_at is not None
-            return _Standing(phase, retry_at, retrying=True, throttled_until=throttled_until)
+            return replace(
+                before,
+                phase=phase,
+                due_at=retry_at,
+                retrying=True,
+                throttled_until=throttled_until,
+            )
+        case TaskMoved(to=to):
+            return replace(before, gate=to, throttled_until=Wall(0))
         case TaskRescheduled(due_at=due_at) | TaskRevived(due_at=due_at):
             return replace(before, phase=phase, due_at=due_at, retrying=False)
         case _:
@@ -286,25 +305,27 @@ def _standing_after(before: _Standing, event: TaskEvent, mono_ahead_ns: int) -> 
 def _lasting(standing: _Standing, since: Wall, until: Wall) -> list[Stretch]:
     """What a standing means from one instant to another."""
     if standing.phase != "waiting":
-        return [Stretch(since, until, standing.phase)]
+        return [Stretch(since, until, standing.phase, standing.gate)]
     due = min(max(standing.due_at, since), until)
     free = min(max(standing.throttled_until, due), until)
     early: SplitCause = "back_off" if standing.retrying else "not_due"
     return [
-        Stretch(since, due, early),
-        Stretch(due, free, "throttled"),
-        Stretch(free, until, None),
+        Stretch(since, due, early, standing.gate),
+        Stretch(due, free, "throttled", standing.gate),
+        Stretch(free, until, None, standing.gate),
     ]
 
 
-def _causes(stretch: Stretch, gate: Sequence[Standing]) -> list[tuple[SplitCause, int]]:
+def _causes(
+    stretch: Stretch, gates: Mapping[GateName, Sequence[Standing]]
+) -> list[tuple[SplitCause, int]]:
     """A stretch's causes: one, or those of its gate, cut where that changed."""
     if stretch.cause is not None:
         return [(stretch.cause, stretch.until - stretch.since)]
     found: list[tuple[SplitCause, int]] = []
     cause: SplitCause = "slot"
     at = stretch.since
-    for standing in gate:
+    for standing in gates[stretch.gate]:
         if standing.since >= stretch.until:
             break
         if standing.since > at:

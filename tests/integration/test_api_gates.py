@@ -6,7 +6,17 @@ from typing import Any
 import pytest
 
 from taskmaster.delivery.headers import rfc3339
-from taskmaster.events.types import SECOND, GateEvent, Position, TaskEvent, Wall
+from taskmaster.events.types import (
+    SECOND,
+    GateEvent,
+    GateName,
+    Position,
+    TaskEvent,
+    TaskId,
+    TaskMoved,
+    TaskSubmitted,
+    Wall,
+)
 from taskmaster.model.retry import Unanswered
 from taskmaster.views.why import split, standings
 from tests.integration.api_server import PlainSender, Server
@@ -253,7 +263,7 @@ async def test_what_a_gate_waited_is_what_its_tasks_say(server: Server) -> None:
     for events in streams.values():
         for sign, at in ((1, until), (-1, since)):
             known = [event for event in events if event.at <= at]
-            for part in split(known, standings(gate), Wall(at)) if known else ():
+            for part in split(known, {GateName("g"): standings(gate)}, Wall(at)) if known else ():
                 expected[part.cause] = expected.get(part.cause, 0) + sign * part.ns
     waited = why["waited"]
     found = {one["cause"]: round(one["seconds"] * SECOND) for one in waited["causes"]}
@@ -261,6 +271,50 @@ async def test_what_a_gate_waited_is_what_its_tasks_say(server: Server) -> None:
     assert found == {cause: expected[cause] for cause in causes if expected.get(cause)}
     assert round(waited["total_seconds"] * SECOND) == sum(found.values())
     assert waited["since"] == rfc3339(Wall(since))
+
+
+async def test_a_moved_task_waited_at_each_gate_while_it_was_there(server: Server) -> None:
+    """Semantics 10: no instant is told twice or of the wrong gate."""
+    reader, clock = server.local.node.ports.reader, server.local.node.ports.clock
+    for gate in "gh":
+        await server.call("PUT", f"/v1/gates/{gate}", {})
+        await server.call("POST", f"/v1/gates/{gate}:pause")
+
+    async def submit(gate: str) -> str:
+        return (await server.call("POST", "/v1/tasks", {"url": URL, "gate": gate}))[1]["id"]
+
+    async def move(task: str, to: str) -> None:
+        assert (await server.call("POST", f"/v1/tasks/{task}:move", {"to": to}))[0] == 200
+
+    old = [await submit("g"), await submit("g"), await submit("h")]
+    since = clock.wall() // 1_000 * 1_000 + 1_000
+    while clock.wall() <= since:
+        pass
+    new = [await submit("g"), await submit("g"), await submit("h")]
+    for task, to in ((old[0], "h"), (new[0], "h"), (new[1], "h"), (new[1], "g"), (new[2], "g")):
+        await move(task, to)
+    until = clock.wall() // 1_000 * 1_000
+    while clock.wall() <= until + 1_000:
+        pass
+    await move(old[1], "h")
+
+    expected = {"g": 0, "h": 0}
+    for task in (*old, *new):
+        events = await reader.task_events(TaskId(task))
+        at, gate = max(since, events[0].event.at), ""
+        for event in (record.event for record in events):
+            if isinstance(event, TaskMoved) and since <= event.at <= until:
+                expected[event.gate] += event.at - at
+                at, gate = event.at, event.to
+            elif isinstance(event, TaskSubmitted):
+                gate = event.gate
+        expected[gate] += until - at
+    query = f"since={rfc3339(Wall(since))}&until={rfc3339(Wall(until))}"
+    for gate, tasks in (("g", 5), ("h", 5)):
+        _, why = await server.call("GET", f"/v1/gates/{gate}/why?{query}")
+        waited = why["waited"]
+        assert [one["cause"] for one in waited["causes"]] == ["paused"]
+        assert (round(waited["total_seconds"] * SECOND), waited["tasks"]) == (expected[gate], tasks)
 
 
 async def test_a_purge_counts_first_and_then_cancels(server: Server) -> None:

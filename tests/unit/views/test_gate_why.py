@@ -6,7 +6,7 @@ from hypothesis.strategies import integers, lists
 from taskmaster.events.types import GateEvent, TaskEvent, Wall
 from taskmaster.views.gate_why import Still, Waited, split_gate
 from taskmaster.views.why import Part, SplitCause, Standing, split, standings
-from tests.unit.views.test_why import lives, opened, started, submitted, succeeded
+from tests.unit.views.test_why import GATE, lives, opened, started, submitted, succeeded
 
 NOT_WAITING: set[SplitCause] = {"not_due", "back_off", "in_flight", "uncertain", "ended"}
 AHEAD_NS = 40
@@ -18,7 +18,7 @@ def said_by(task: list[TaskEvent], gate: tuple[Standing, ...], at: Wall) -> dict
     known = [event for event in task if event.at <= at]
     if not known:
         return {}
-    return {one.cause: one.ns for one in split(known, gate, at, mono_ahead_ns=AHEAD_NS)}
+    return {one.cause: one.ns for one in split(known, {GATE: gate}, at, mono_ahead_ns=AHEAD_NS)}
 
 
 @given(lists(lives(), min_size=1, max_size=6), integers(0, 3_000), integers(1, 3_000))
@@ -27,7 +27,7 @@ def test_it_is_the_sum_of_what_the_tasks_say(drawn: list[Life], began: int, last
     gate = standings(drawn[0][1])
     since, until = Wall(began), Wall(began + lasts)
 
-    waited = split_gate(tasks, Still(), gate, since, until, mono_ahead_ns=AHEAD_NS)
+    waited = split_gate(GATE, tasks, Still(), gate, since, until, mono_ahead_ns=AHEAD_NS)
 
     expected: dict[SplitCause, int] = {}
     for task in tasks:
@@ -52,8 +52,8 @@ def test_tasks_that_stood_still_need_no_stream(
         dues=tuple(Wall(due) for due in dues if since < due <= until),
     )
 
-    read = split_gate(tasks, Still(), gate, since, until)
-    counted = split_gate([], still, gate, since, until)
+    read = split_gate(GATE, tasks, Still(), gate, since, until)
+    counted = split_gate(GATE, [], still, gate, since, until)
 
     assert (counted.total_ns, counted.parts) == (read.total_ns, read.parts)
 
@@ -62,6 +62,6 @@ def test_two_tasks_wait_twice_as_long_as_one() -> None:
     first: list[TaskEvent] = [submitted(0, 10), started(40), succeeded(50)]
     second: list[TaskEvent] = [submitted(0, 20), started(40), succeeded(60)]
 
-    waited = split_gate([first, second], Still(), standings([opened()]), Wall(30), Wall(100))
+    waited = split_gate(GATE, [first, second], Still(), standings([opened()]), Wall(30), Wall(100))
 
     assert waited == Waited(Wall(30), Wall(100), 20, (Part("slot", 20),), 2)

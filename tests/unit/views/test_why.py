@@ -27,12 +27,13 @@ from taskmaster.events.types import (
     Request,
     TaskCancelled,
     TaskEvent,
+    TaskMoved,
     TaskRescheduled,
     TaskRevived,
     TaskSubmitted,
     Wall,
 )
-from taskmaster.views.why import Part, life_ns, split, standings
+from taskmaster.views.why import Part, gates_of, life_ns, split, standings
 
 GATE = GateName("g")
 
@@ -73,7 +74,7 @@ def opened(at: int = 0, *, rate: bool = False) -> GateOpened:
 def test_the_time_before_it_is_due_and_the_attempt_are_told_apart() -> None:
     task = (submitted(0, 10 * SECOND), started(10 * SECOND), succeeded(12 * SECOND))
 
-    parts = split(task, standings([opened()]), Wall(99 * SECOND))
+    parts = split(task, {GATE: standings([opened()])}, Wall(99 * SECOND))
 
     assert parts == (Part("not_due", 10 * SECOND), Part("in_flight", 2 * SECOND))
 
@@ -81,7 +82,7 @@ def test_the_time_before_it_is_due_and_the_attempt_are_told_apart() -> None:
 def test_a_retry_waits_out_its_back_off_and_then_the_gate() -> None:
     task = (submitted(0, 0), started(0), failed(SECOND, 5 * SECOND))
 
-    parts = split(task, standings([opened(rate=True)]), Wall(7 * SECOND))
+    parts = split(task, {GATE: standings([opened(rate=True)])}, Wall(7 * SECOND))
 
     assert parts == (
         Part("back_off", 4 * SECOND),
@@ -103,7 +104,7 @@ def test_a_due_task_is_charged_with_what_its_gate_went_through() -> None:
         GateRecovered(at=Wall(19 * SECOND), mono=Mono(0)),
     ]
 
-    parts = split((submitted(8 * SECOND, 8 * SECOND),), standings(gate), Wall(20 * SECOND))
+    parts = split((submitted(8 * SECOND, 8 * SECOND),), {GATE: standings(gate)}, Wall(20 * SECOND))
 
     assert parts == (
         Part("paused", 3 * SECOND),
@@ -117,7 +118,7 @@ def test_a_due_task_is_charged_with_what_its_gate_went_through() -> None:
 def test_being_asked_to_stay_away_is_charged_after_the_back_off() -> None:
     task = (submitted(0, 0), started(0), failed(SECOND, 5 * SECOND, throttle_until=107 * SECOND))
 
-    parts = split(task, standings([opened()]), Wall(9 * SECOND), mono_ahead_ns=100 * SECOND)
+    parts = split(task, {GATE: standings([opened()])}, Wall(9 * SECOND), mono_ahead_ns=100 * SECOND)
 
     assert parts == (
         Part("back_off", 4 * SECOND),
@@ -131,9 +132,36 @@ def test_the_time_between_an_end_and_a_redrive_is_nobodys_wait() -> None:
     revived = TaskRevived(at=Wall(9 * SECOND), gate=GATE, due_at=Wall(9 * SECOND))
     task = (submitted(0, 0), started(0), failed(SECOND, None), revived)
 
-    parts = split(task, standings([opened()]), Wall(10 * SECOND))
+    parts = split(task, {GATE: standings([opened()])}, Wall(10 * SECOND))
 
     assert parts == (Part("slot", SECOND), Part("in_flight", SECOND), Part("ended", 8 * SECOND))
+
+
+def test_a_moved_task_is_charged_with_what_each_gate_went_through() -> None:
+    """And with its own gate's throttling alone; moved after its end, its life is over."""
+    other = GateName("h")
+    task = [
+        submitted(0, 0),
+        started(0),
+        failed(SECOND, 2 * SECOND, throttle_until=9 * SECOND),
+        TaskMoved(at=Wall(4 * SECOND), gate=GATE, to=other),
+        TaskCancelled(at=Wall(7 * SECOND), gate=other),
+        TaskMoved(at=Wall(8 * SECOND), gate=other, to=GATE),
+    ]
+    paused = [opened(), GatePaused(at=Wall(0), mono=Mono(0))]
+    gates = {GATE: standings([opened()]), other: standings(paused)}
+
+    parts = split(task, gates, Wall(99 * SECOND))
+
+    assert gates_of(task) == (GATE, other)
+    assert parts == (
+        Part("back_off", SECOND),
+        Part("paused", 3 * SECOND),
+        Part("throttled", 2 * SECOND),
+        Part("in_flight", SECOND),
+        Part("ended", SECOND),
+    )
+    assert life_ns(task, Wall(99 * SECOND)) == 8 * SECOND
 
 
 @composite
@@ -184,7 +212,7 @@ def test_the_parts_add_up_to_the_life_exactly(
     """Semantics 10, whatever happened in whatever order."""
     task, gate, now = life
 
-    parts = split(task, standings(gate), now)
+    parts = split(task, {GATE: standings(gate)}, now)
 
     assert sum(part.ns for part in parts) == life_ns(task, now)
     assert all(part.ns > 0 for part in parts)
