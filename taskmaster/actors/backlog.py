@@ -34,6 +34,8 @@ LOW_TASKS = 100
 """A new page is read when fewer than this are left and more may be in the index."""
 MOST_TASKS = 2_000
 """Beyond this the better half stays in memory: a sort for each thousand tasks that come."""
+MOST_ENTRIES = 2 * MOST_TASKS
+"""So many may lie in a group with those that left: a gate that stands never comes across them."""
 AHEAD_NS = SECOND
 """A page of a gate without backlog also holds what becomes due within this time."""
 PAGE_AHEAD_NS = 200 * MILLISECOND
@@ -208,13 +210,14 @@ class Backlog:
             known = self.next_expiry_at
             self.next_expiry_at = expires_at if known is None else min(known, expires_at)
         is_far = task.due_at > max(now, self.covered_until)
-        missing_from = self._lanes[self._group(item)].missing_from(task.submitted.fair_key)
+        lanes = self._lanes[self._group(item)]
+        missing_from = lanes.missing_from(task.submitted.fair_key)
         if is_far if missing_from is None else self._rank(item) >= missing_from:
             if task.due_at > now:
                 self._note_due(task.due_at)
             return
         self._put(item, now)
-        if len(self._held) > MOST_TASKS:
+        if len(self._held) > MOST_TASKS or len(lanes) > MOST_ENTRIES:
             self._keep_the_best(now)
 
     def lose(self) -> None:

@@ -244,10 +244,12 @@ class Families:
             self.wake(parent)
 
     def _link(self, gate: GateName, parent: GateName | None) -> None:
+        """In the time that the gates alive take, not all that there are: 10,000 begin at once."""
         before = self._parents.get(gate)
         if before == parent:
             return
-        kin = (gate, *Kinship((), self._parents).below(gate))
+        kinship = Kinship((), self._parents)
+        moved = [one for one in self._moved if one == gate or gate in kinship.above(one)]
         if before is not None:
             del self._parents[gate]
             self._children[before] -= 1
@@ -257,19 +259,23 @@ class Families:
             if parent not in self._families:
                 family = Family(parent, self._clock, partial(self._wake, parent))
                 self._families[parent] = family
-                kin = (*kin, parent)  # it belongs to a family of its own now
+                self._set_up(family)
+                if parent in self._moved:
+                    moved.append(parent)  # it belongs to a family of its own now
         self._above.clear()
-        for name, family in self._families.items():
-            above = self._parents.get(name)
-            up = self._families[above] if above is not None else None
-            if up is not family.up:
-                if family.up is not None:
-                    family.up.looked(name)
-                    family.up.leave(name)
-                family.up = up
-        for one in kin:
-            if one in self._moved:
-                self._moved[one]()
+        if gate in self._families:
+            self._set_up(self._families[gate])
+        for one in moved:
+            self._moved[one]()
+
+    def _set_up(self, family: Family) -> None:
+        above = self._parents.get(family.name)
+        up = self._families[above] if above is not None else None
+        if up is not family.up:
+            if family.up is not None:
+                family.up.looked(family.name)
+                family.up.leave(family.name)
+            family.up = up
 
     def above(self, gate: GateName) -> tuple[Family, ...]:
         """The families a gate's starts count in, nearest first: its own too where it has one."""

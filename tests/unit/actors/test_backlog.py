@@ -4,6 +4,7 @@ import random
 from bisect import insort
 from collections import deque
 from collections.abc import Mapping, Sequence
+from sys import getrefcount
 
 import pytest
 from msgspec import Struct
@@ -12,6 +13,7 @@ from msgspec.structs import replace
 from taskmaster.actors.backlog import (
     AHEAD_NS,
     LOW_TASKS,
+    MOST_ENTRIES,
     MOST_TASKS,
     REREAD_NS,
     Backlog,
@@ -635,6 +637,20 @@ def test_memory_is_bounded_and_what_does_not_fit_is_read_later() -> None:
     assert not backlog.complete
     assert popped(backlog) == list(range(1, MOST_TASKS // 2 + 1))
     assert backlog.needs_page(NOW)
+
+
+def test_what_came_and_left_again_at_a_gate_that_stands_is_not_kept() -> None:
+    backlog = read_at(1, item(1, due=-60))
+    gone = [item(number) for number in range(2, 3 * MOST_ENTRIES)]
+    known_here_alone = getrefcount(gone[0])
+
+    for one in gone:
+        backlog.offer(one, one.number, NOW)
+        backlog.remove(one.task.id)
+
+    assert sum(getrefcount(one) > known_here_alone + 1 for one in gone) <= MOST_ENTRIES
+    assert backlog.needs_page(NOW)
+    assert popped(backlog) == [1]
 
 
 def test_an_urgent_task_goes_first_though_memory_is_full() -> None:
