@@ -145,9 +145,9 @@ def _ramp_change(gate: Gate, mode: Ramping, now: Mono, wall: Wall, seen: Seen) -
         falls = "fallback"
     elif times > SLOW_FALLS:
         falls = "slow"
-    if falls is not None:
-        lower = _share_below(gate, mode.percent)
-        return None if lower is None else _step(gate, now, wall, step=lower, why=falls)
+    lower = _share_below(gate, mode.percent)
+    if falls is not None and lower is not None:
+        return _step(gate, now, wall, step=lower, why=falls)
     if mode.held or now < mode.until or ailing or ended - failed < gate.in_flight:
         return None
     patience_ns = (PATIENCE_STEPS - 1) * gate.settings.recovery.ramp_step_ns

@@ -409,6 +409,19 @@ def test_it_stays_for_six_steps_and_then_takes_that_for_usual() -> None:
     assert event.base_ns == pytest.approx(300 * MILLISECOND, rel=0.02)
 
 
+def test_on_its_first_step_it_stays_no_longer_however_slow_they_are() -> None:
+    """It fell back there, and every attempt takes far longer now: nothing else will end it."""
+    gate = slowed(30)
+    gate = replace(gate, mode=Ramping(0, 5, mono(10), 1, base_ns=100 * MILLISECOND, slow_falls=1))
+
+    assert react(gate, mono(59), NOW, seen()) == ()
+    event = the_reaction(gate, 60)
+
+    assert isinstance(event, GateRampStepped)
+    assert (event.why, event.percent) == ("step", 10)
+    assert event.base_ns == pytest.approx(3 * SECOND, rel=0.02)
+
+
 def test_it_falls_back_a_step_when_they_take_four_times_as_long() -> None:
     """And next time twice as long is good enough: at full load an endpoint may be slower."""
     event = the_reaction(slowed(4.1), 1)
