@@ -34,6 +34,7 @@ from taskmaster.events.types import (
     GateTripped,
     Wall,
 )
+from taskmaster.model.gate import FALLS
 from taskmaster.model.rejected import Rejected, invalid
 
 CALM_NS = MINUTE
@@ -69,7 +70,7 @@ def follow(course: Course, event: GateEvent) -> Course:
                 course, away_since=at if course.away_since is None else course.away_since
             )
         case GateRampStepped(why=why):
-            falls = course.falls + (why == "fallback")
+            falls = course.falls + (why in FALLS)
             return replace(course, away_since=None, ramping=True, falls=falls)
         case GateRecovered():
             return replace(course, away_since=None, ramping=False, falls=0)

@@ -68,7 +68,8 @@ from taskmaster.model.windows import windows_after
 OUTAGES: dict[RampCause, OutageCause] = {why: why for why in get_args(OutageCause)}
 """A ramp that begins for one of these is an outage of that cause; any other follows a probe."""
 
-WITHIN_RAMP: frozenset[RampCause] = frozenset(("step", "fallback", "limits"))
+FALLS: frozenset[RampCause] = frozenset(("fallback", "slow"))
+WITHIN_RAMP = FALLS | frozenset[RampCause](("step", "limits"))
 """Steps for one of these go on with the ramp that a gate is on."""
 
 

@@ -85,11 +85,12 @@ def test_what_lasts_too_long_is_raised_then_and_not_before(
     assert raised(numbers, at(after_ns)) == {alert}
 
 
-def test_a_ramp_that_fails_three_times_is_told_and_a_recovery_forgets() -> None:
+@pytest.mark.parametrize("why", ["fallback", "slow"])
+def test_a_ramp_that_fails_three_times_is_told_and_a_recovery_forgets(why: RampCause) -> None:
     events: list[GateEvent] = [tripped(0), step(1, "probe"), tripped(2), step(3, "probe")]
 
-    assert raised(Numbers(course=course(*events, step(4, "fallback"))), at(5)) == set()
-    failed = course(*events, step(4, "fallback"), tripped(5))
+    assert raised(Numbers(course=course(*events, step(4, why))), at(5)) == set()
+    failed = course(*events, step(4, why), tripped(5))
     assert raised(Numbers(course=failed), at(6)) == {"ramp_failed"}
     assert follow(failed, GateRecovered(at=at(7), mono=Mono(0))) == Course()
 

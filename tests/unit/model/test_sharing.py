@@ -140,6 +140,7 @@ def test_work_due_before_a_ramp_or_recovery_began_is_backlog(mode: Mode, event: 
     [
         stepped("step", 9),
         stepped("fallback", 9),
+        stepped("slow", 9),
         stepped("limits", 9),
         GateRecovered(at=wall(9), mono=MONO),
     ],
