@@ -58,6 +58,7 @@ READ_BACK_PAUSE_S = 0.25
 """Half a minute of refused connections; each that hangs takes two seconds more."""
 NOT_REPLICATED = "01000"
 """The warning of a COMMIT whose wait for a synchronous standby was cancelled."""
+NOT_CONFIRMED = "the wait for a synchronous standby was cancelled"
 
 _EVENT_KINDS: tuple[Kind, ...] = (
     *("bigint", "text", "bigint", "text", "bytea"),
@@ -66,11 +67,11 @@ _EVENT_KINDS: tuple[Kind, ...] = (
 _FENCE = """UPDATE shard SET clock = greatest(clock + interval '1 us', clock_timestamp()),
         lease_until = clock_timestamp() + interval '3 s'
     WHERE shard = %s AND epoch = %s
-    RETURNING position, floor(extract(epoch FROM clock) / 86400)::bigint"""
+    RETURNING position, floor(extract(epoch FROM clock) / 3600)::bigint"""
 _TAKE = """UPDATE shard SET epoch = epoch + 1, owner = %s,
         lease_until = clock_timestamp() + interval '3 s'
     WHERE shard = %s
-    RETURNING epoch, floor(extract(epoch FROM clock_timestamp()) / 86400)::bigint"""
+    RETURNING epoch, floor(extract(epoch FROM clock_timestamp()) / 3600)::bigint"""
 _IN_USE = "SELECT pg_advisory_lock(hashtext('taskmaster shard'), %s::int)"
 _IN_USE_AGAIN = _IN_USE.replace("pg_advisory", "pg_try_advisory")
 """Tells a second process at its start that the shard is in use; the fence alone decides."""
@@ -93,8 +94,8 @@ class PostgresStore(LogRecorder):
         self._inserted: list[int] = []
         connection = datastore.connection()
         _refuse_if_in_use(connection, datastore.address, shard)
-        self.epoch, self._today = _take_ownership(connection, shard)
-        self._days_until = self._today + DAYS_AHEAD  # `migrate` has made them
+        self.epoch, self._hour = _take_ownership(connection, shard)
+        self._days_at = _days_at(self._hour)  # `migrate` has made those before
         self._database = PostgresDatabase(connection, shard, datastore.address)
         self._tables = IndexTables(self._database)
 
@@ -236,7 +237,7 @@ class PostgresStore(LogRecorder):
                 f"epoch {self.epoch} of shard {self._shard} has ended",
                 remedy="let one process have the shard",
             )
-        position, self._today = row
+        position, self._hour = row
         return Position(position)
 
     def _store(
@@ -269,25 +270,31 @@ class PostgresStore(LogRecorder):
             self._roll_back()
             return verdict.results
         connection = database.connection
-        self.log.warnings.clear()
         try:
-            connection.execute("COMMIT", prepare=False)
+            is_replicated = self._commit(connection)
         except psycopg.Error as error:
             if not connection.closed:  # it said no, and lives: rolled back
                 return self._not_stored(error)
             return self._read_back(verdict, error)
-        if NOT_REPLICATED in self.log.warnings:
-            return self._fail("the wait for a synchronous standby was cancelled")
+        if not is_replicated:
+            return self._fail(NOT_CONFIRMED)
         self._tables.keep(changes)
         self._make_days(connection)
         return verdict.results
+
+    def _commit(self, connection: Connection) -> bool:
+        """Commit. Whether a synchronous standby has confirmed it, where there is one."""
+        self.log.warnings.clear()
+        connection.execute("COMMIT", prepare=False)
+        return NOT_REPLICATED not in self.log.warnings
 
     # --- trouble
 
     def _read_back(self, verdict: Verdict, error: psycopg.Error) -> BatchResult:
         """The answer to COMMIT is lost: see whether the batch is there.
 
-        The fence waits for the row that the lost transaction holds, so what it shows is final.
+        The fence waits for the row that the lost transaction holds, so what it shows is final. Its
+        own COMMIT waits for the synchronous standby, which has the lost one then too.
         """
         self._tables.forget()
         last = verdict.facts[-1].position
@@ -297,12 +304,14 @@ class PostgresStore(LogRecorder):
             try:
                 connection = self._connected().connection
                 position = self._fenced_position(connection, begin=True)
-                connection.execute("ROLLBACK")
-            except psycopg.OperationalError as again:
+                is_replicated = self._commit(connection)
+            except UNAVAILABLE as again:
                 said = self.log.address.redact(again)
                 time.sleep(READ_BACK_PAUSE_S)  # noqa: TID251  # on the committer's own thread
                 continue
-            return verdict.results if position >= last else NotStored(said)
+            if position < last:
+                return NotStored(said)
+            return verdict.results if is_replicated else self._fail(NOT_CONFIRMED)
         return self._fail(f"whether the last commit is stored could not be learned: {said}")
 
     def _fail(self, error: str) -> Unknown:
@@ -331,12 +340,16 @@ class PostgresStore(LogRecorder):
         return self._database
 
     def _make_days(self, connection: Connection) -> None:
-        if self._today + DAYS_AHEAD // 2 >= self._days_until:
-            try:
-                make_days(connection, self._today)
-            except psycopg.OperationalError:
-                return  # with the next commit; the default partition takes what comes
-            self._days_until = self._today + DAYS_AHEAD
+        """The commit before is durable: whatever goes wrong here, it was stored."""
+        if self._hour < self._days_at:
+            return
+        try:
+            make_days(connection, self._hour // 24)
+            self._days_at = _days_at(self._hour)
+        except UNAVAILABLE:
+            # Not with each commit: one that waits for a lock costs a second. Until then the
+            # default partition takes what comes.
+            self._days_at = self._hour + 1
 
     # --- the library's way in
 
@@ -375,11 +388,16 @@ def _refuse_if_in_use(connection: Connection, address: Address, shard: int) -> N
 
 def _take_ownership(connection: Connection, shard: int) -> tuple[Epoch, int]:
     """Begin a new epoch of the shard; every older owner's commits are refused from now on. The
-    epoch, and the day on the database's clock."""
+    epoch, and the hour (since 1970) on the database's clock."""
     owner = f"{socket.gethostname()}:{os.getpid()}"
     row = connection.execute(_TAKE, [owner, shard]).fetchone()
     assert row is not None, f"there is no shard {shard}"
     return Epoch(row[0]), row[1]
+
+
+def _days_at(hour: int) -> int:
+    """The hour in which days are made again that were made in this one."""
+    return (hour // 24 + DAYS_AHEAD // 2 + 1) * 24
 
 
 def _tails(database: PostgresDatabase, streams: Sequence[Stream]) -> dict[Stream, Version]:

@@ -12,7 +12,13 @@ import psycopg
 from eventsourcing.postgres import PostgresApplicationRecorder
 
 from taskmaster.errors import ForeignFileError, StoreUnavailableError
-from taskmaster.events.postgres_connection import READ_S, Address, LogDatastore, unavailable
+from taskmaster.events.postgres_connection import (
+    READ_S,
+    UNAVAILABLE,
+    Address,
+    LogDatastore,
+    unavailable,
+)
 from taskmaster.events.postgres_database import PostgresDatabase
 from taskmaster.events.postgres_migrate import read_schema
 from taskmaster.events.postgres_schema import EVENTS_TABLE
@@ -65,7 +71,7 @@ class PostgresReader(LogReader):
     def _connected(self) -> Generator[PostgresDatabase]:
         try:
             yield self._database()
-        except psycopg.OperationalError as error:
+        except UNAVAILABLE as error:
             self._datastore.drop()
             raise unavailable(self._datastore.address, error) from None
 

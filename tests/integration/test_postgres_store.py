@@ -200,6 +200,36 @@ def test_a_commit_whose_answer_is_lost_is_read_back(
         assert after == [Committed(Position(4 if stored else 2))]
 
 
+def test_a_lost_commit_is_read_back_from_a_server_that_writes_again(
+    url: str, proxy: CuttingProxy, postgres: Postgres
+) -> None:
+    """Semantics 2.1: one that only reads, or denies it, has not said that nothing is stored."""
+    name = url.partition("?")[0].rpartition("/")[2]
+    reads_only = f"ALTER DATABASE {name} SET default_transaction_read_only = on"
+    refused = "SELECT 1 FROM pg_stat_activity WHERE state = 'idle in transaction (aborted)'"
+    with PostgresStore.open(through(proxy, url)) as store:
+        store.commit([submission("a")])
+        postgres.admin.execute(reads_only.encode())  # for the connections to come
+        proxy.cut = "after"
+        ended = threading.Event()
+
+        def let_write() -> None:
+            while not ended.is_set() and not postgres.admin.execute(refused).fetchall():
+                pass
+            writes = f"ALTER DATABASE {name} RESET default_transaction_read_only"
+            postgres.admin.execute(writes.encode())
+
+        thread = threading.Thread(target=let_write)
+        thread.start()
+        result = store.commit([submission("b")])
+        ended.set()
+        thread.join()
+
+        assert proxy.cuts == 1
+        assert result == [Committed(Position(2))]
+        assert until_stored(store, "c") == [Committed(Position(3))]
+
+
 @pytest.mark.slow
 def test_a_lost_commit_is_not_judged_while_the_server_may_still_carry_it_out(
     url: str, proxy: CuttingProxy
@@ -219,26 +249,32 @@ def test_a_lost_commit_is_not_judged_while_the_server_may_still_carry_it_out(
 
 
 @pytest.mark.slow
-def test_a_commit_that_was_not_replicated_is_unknown(own: Postgres) -> None:
-    """Semantics 2.1: the standby that was promised did not confirm it."""
+@pytest.mark.parametrize("ends", [("cancel",), ("terminate", "cancel")])
+def test_a_commit_that_was_not_replicated_is_unknown(own: Postgres, ends: tuple[str, ...]) -> None:
+    """Semantics 2.1: the standby that was promised did not confirm it, nor, where the answer is
+    lost, that it was read back."""
     with own.database() as url, PostgresStore.open(url) as store:
         own.set("synchronous_standby_names", "'nobody'")
-        waiting = """SELECT pg_cancel_backend(pid) FROM pg_stat_activity
-            WHERE wait_event = 'SyncRep'"""
-        cancelled = threading.Event()
+        answered = threading.Event()
+        ended: list[str] = []
 
-        def cancel() -> None:
-            while not own.admin.execute(waiting).fetchall():
-                pass
-            cancelled.set()
+        def end_waits() -> None:
+            for end in ends:
+                waiting = f"""SELECT pg_{end}_backend(pid) FROM pg_stat_activity
+                    WHERE wait_event = 'SyncRep'"""
+                while not answered.is_set():
+                    if own.admin.execute(waiting.encode()).fetchall():
+                        ended.append(end)
+                        break
 
-        thread = threading.Thread(target=cancel)
+        thread = threading.Thread(target=end_waits)
         thread.start()
         result = store.commit([submission("a")])
+        answered.set()
         thread.join()
         own.set("synchronous_standby_names", "''")
 
-        assert cancelled.is_set()
+        assert tuple(ended) == ends
         assert isinstance(result, Unknown)
         assert isinstance(store.commit([submission("b")]), Unknown)
 
@@ -301,6 +337,38 @@ def test_a_server_without_room_for_a_connection_is_trouble_that_passes(postgres:
         assert monotonic() - began < SOON_S
         postgres.admin.execute("ALTER DATABASE plain CONNECTION LIMIT -1")
         assert until_stored(store, "b") == [Committed(Position(2))]
+
+
+def test_a_user_who_may_not_read_is_told_so(url: str, postgres: Postgres) -> None:
+    postgres.admin.execute("CREATE ROLE stranger LOGIN")
+
+    with pytest.raises(StoreUnavailableError, match="permission denied"):
+        PostgresReader.open(url.replace("postgres@", "stranger@"))
+
+
+def test_a_commit_is_stored_though_the_days_to_come_cannot_be_made(
+    url: str, postgres: Postgres
+) -> None:
+    """The default partition takes what comes; an hour later they are tried again."""
+    postgres.admin.execute("CREATE ROLE writer LOGIN")
+    ask(url, "GRANT USAGE ON SCHEMA taskmaster TO writer")
+    ask(url, "GRANT ALL ON ALL TABLES IN SCHEMA taskmaster TO writer")
+    made = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'stored_events'::regclass"
+    later = "UPDATE shard SET clock = clock + interval '{}' WHERE shard = 0"
+    with PostgresStore.open(url.replace("postgres@", "writer@")) as store:
+        store.commit([submission("a")])
+        [(before,)] = ask(url, made)
+        assert isinstance(before, int)
+        ask(url, later.format("30 days"))
+
+        assert store.commit([submission("b")]) == [Committed(Position(2))]
+        postgres.admin.execute("ALTER ROLE writer SUPERUSER")
+        assert store.commit([submission("c")]) == [Committed(Position(3))]
+        assert ask(url, made) == [(before,)]
+        ask(url, later.format("1 hour"))
+        assert store.commit([submission("d")]) == [Committed(Position(4))]
+
+        assert ask(url, made) == [(before + 8,)]
 
 
 @pytest.mark.slow
