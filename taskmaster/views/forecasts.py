@@ -37,7 +37,7 @@ class Made(Struct, frozen=True):
 async def make(node: Node, view: GateView, history: History) -> Forecast:
     """The forecast for a gate as it stands."""
     gate = view.live or await fold_gate(node, view.row.gate)
-    ahead = await node.ports.reader.ahead(view.row.gate, view.now, minutes=AHEAD_MINUTES)
+    ahead = await node.reader.ahead(view.row.gate, view.now, minutes=AHEAD_MINUTES)
     seen = seen_of(history, ahead, view.now)
     paused_until = view.row.paused_until
     paused_s = None if paused_until is None else max(0, paused_until - view.now) / SECOND

@@ -14,7 +14,7 @@ from contextlib import suppress
 from taskmaster.actors.journal import Commit
 from taskmaster.actors.node import Node
 from taskmaster.errors import StoreUnavailableError
-from taskmaster.events.log import Recorded
+from taskmaster.events.log import GateRow, Recorded
 from taskmaster.events.types import (
     HOUR,
     SECOND,
@@ -126,12 +126,13 @@ class Histories:
         """Restore what the log tells, then look each second, until cancelled."""
         clock = self._node.ports.clock
         self._since = clock.wall() // SECOND
-        await self._restore()
+        step = self._restore
         while True:
+            with suppress(StoreUnavailableError):  # what was counted is the next second's
+                await step()
+                step = self.look
             now = clock.wall()
             await asyncio.sleep((SECOND - now % SECOND) / SECOND)
-            with suppress(StoreUnavailableError):  # what was counted is the next second's
-                await self.look()
 
     async def look(self) -> None:
         """Close the second that is over. Nothing when the clock has not gone on."""
@@ -200,14 +201,16 @@ class Histories:
             end = begin
         seconds, marks = _counted([one for one in records if one.event.at >= since])
         gates = [*seconds]
+        rows: list[GateRow] = []
         for start in range(0, len(gates), PAGE):
-            for row in await reader.gate_rows(gates[start : start + PAGE]):
-                history = self._histories.setdefault(row.gate, History())
-                history.marks.extendleft(reversed(marks.get(row.gate, [])))
-                now = Levels(row.counts.get("waiting", 0), row.counts.get("in_flight", 0))
-                before = history.size
-                _put_back(history, seconds[row.gate], now)
-                self._rows += history.size - before
+            rows += await reader.gate_rows(gates[start : start + PAGE])
+        for row in rows:  # all of them or none: a store that went away meanwhile is asked again
+            history = self._histories.setdefault(row.gate, History())
+            history.marks.extendleft(reversed(marks.get(row.gate, [])))
+            now = Levels(row.counts.get("waiting", 0), row.counts.get("in_flight", 0))
+            before = history.size
+            _put_back(history, seconds[row.gate], now)
+            self._rows += history.size - before
         self._forget()
 
 

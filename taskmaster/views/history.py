@@ -156,7 +156,11 @@ class History:
             return tens
         fine = [_decode(row) for row in self._fine]
         first = fine[0].at if fine else since
-        return [row for row in tens if row.at + COARSE_S <= first] + fine
+        if len(fine) == FINE_ROWS:  # the ten in which it lies is whole in `tens` alone
+            first += -first % COARSE_S
+        return [row for row in tens if row.at + COARSE_S <= first] + [
+            row for row in fine if row.at >= first
+        ]
 
 
 # --- what is asked ----------------------------------------------------------------------------
@@ -185,7 +189,8 @@ class Columns(Struct, frozen=True):
 
 
 def columns(rows: Sequence[Row], since: int, until: int, step: int) -> Columns:
-    """Rows as columns of `step` seconds each from `since` on, to before `until`."""
+    """Rows as columns of `step` seconds each from `since` on, to before `until`. Where the last
+    step has not ended, its flows are a mean of what there is of it."""
     found = Columns()
     ats = [row.at for row in rows]
     before = rows[bisect_right(ats, since) - 1].levels if rows and ats[0] < since else None
@@ -196,11 +201,11 @@ def columns(rows: Sequence[Row], since: int, until: int, step: int) -> Columns:
             tally.add(row)
         if inside:
             before = inside[-1].levels
-        _append(found, at, step, tally, before)
+        _append(found, at, min(step, until - at), tally, before)
     return found
 
 
-def _append(to: Columns, at: int, step: int, tally: Tally, levels: Levels | None) -> None:
+def _append(to: Columns, at: int, seconds: int, tally: Tally, levels: Levels | None) -> None:
     is_known = levels is not None
     now = levels or UNKNOWN
     to.at_unix_seconds.append(at)
@@ -211,11 +216,11 @@ def _append(to: Columns, at: int, step: int, tally: Tally, levels: Levels | None
     to.limit.append(now.limit)
     to.learned_limit.append(now.learned_limit)
     to.rate_limit_per_s.append(now.limit_per_s)
-    to.submitted_per_s.append(tally.submitted / step if is_known else None)
-    to.started_per_s.append(tally.started / step if is_known else None)
-    to.succeeded_per_s.append(tally.succeeded / step if is_known else None)
-    to.failed_per_s.append(tally.failed / step if is_known else None)
-    to.throttled_per_s.append(tally.throttled / step if is_known else None)
+    to.submitted_per_s.append(tally.submitted / seconds if is_known else None)
+    to.started_per_s.append(tally.started / seconds if is_known else None)
+    to.succeeded_per_s.append(tally.succeeded / seconds if is_known else None)
+    to.failed_per_s.append(tally.failed / seconds if is_known else None)
+    to.throttled_per_s.append(tally.throttled / seconds if is_known else None)
     to.latency_p50_seconds.append(quantile_s(tally.durations, 0.5))
     to.latency_p99_seconds.append(quantile_s(tally.durations, 0.99))
     to.state.append(None if now.state is None else STATES[now.state])

@@ -52,18 +52,31 @@ def test_no_start_is_lost_whatever_the_step(starts: list[int], step: int) -> Non
     begin = 1_000 - 1_000 % step
     found = columns(history.rows(begin, step), begin, 1_000 + len(starts), step)
 
-    counted = sum(round(rate * step) for rate in found.started_per_s if rate is not None)
+    ends = [*found.at_unix_seconds[1:], 1_000 + len(starts)]
+    counted = sum(
+        round(rate * (end - at))
+        for at, end, rate in zip(found.at_unix_seconds, ends, found.started_per_s, strict=True)
+        if rate is not None
+    )
     assert counted == sum(starts)
+
+
+def test_a_step_that_has_not_ended_looks_like_those_before_it() -> None:
+    history = History()
+    for second in range(1_000, 1_015):
+        put(history, second, started=7)
+
+    assert columns(history.rows(1_000, 10), 1_000, 1_015, 10).started_per_s == [7.0, 7.0]
 
 
 def test_a_history_is_bounded_and_old_seconds_live_on_as_tens() -> None:
     history = History()
-    for second in range(20_000):
+    for second in range(20_003):
         put(history, second, started=1)
 
     assert history.size == FINE_ROWS + COARSE_ROWS
-    found = columns(history.rows(15_000, 1), 15_000, 20_000, 1)
-    assert sum(rate or 0 for rate in found.started_per_s) == 5_000
+    found = columns(history.rows(15_000, 1), 15_000, 20_003, 1)
+    assert sum(rate or 0 for rate in found.started_per_s) == 5_003
 
 
 def test_quantiles_are_within_a_tenth() -> None:
