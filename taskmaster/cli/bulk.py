@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 app = tree.group("bulk")
 Rate = Annotated[float | None, Parameter()]
+MOST_LEFT = 200
 ANSWERS = ("changed", "requested", "already", "refused", "unavailable", "gone")
 
 
@@ -63,11 +64,27 @@ def show(bulk_id: str, /, *, watch: Watch = ONCE, view: View = VIEW) -> None:
             call = bulk_calls.read_bulk(bulk_id)
             answer = client.answer(call)
             bulk = client.read(call, answer)
-            members = bulk_calls.bulk_members(bulk_id, limit=200)
-            left = [one for one in client.send(members).items if one.answer != "changed"]
+            left = _left(client, bulk)
             return Shown(answer.body, lambda paint: _text(bulk, left, paint), [bulk.id])
 
         look(view, watch, shown)
+
+
+def _left(client: "api.Client", bulk: "api.Bulk") -> "list[api.BulkMember]":
+    """Those that were not changed, the first `MOST_LEFT` of them, wherever among the others."""
+    from taskmaster.client import bulk_calls
+
+    found: list[api.BulkMember] = []
+    wanted = min(MOST_LEFT, bulk.already + bulk.refused + bulk.unavailable)
+    token = ""
+    while len(found) < wanted:
+        call = bulk_calls.bulk_members(bulk.id, limit=1_000, page_token=token)
+        page = client.send(call)
+        found += [one for one in page.items if one.answer != "changed"]
+        token = page.next_page_token or ""
+        if not token:
+            break
+    return found[:MOST_LEFT]
 
 
 @app.command

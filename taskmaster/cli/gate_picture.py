@@ -28,6 +28,8 @@ WIDE = 120
 """From so many columns on two plots stand side by side."""
 FIXED = 5
 """Lines that are no plot: the head, the state, its marks, the time, the forecast."""
+FINE_S = 600
+"""What is older is kept in tens of seconds only."""
 AGO = timedelta(minutes=5)
 """How old the forecast should be that is shown beside the present one."""
 
@@ -36,6 +38,17 @@ def points(width: int) -> int:
     """How many values a picture of that width shows."""
     width = max(NARROW, width)
     return 2 * ((width // 2 if width >= WIDE else width) - GUTTER)
+
+
+def reach(span_s: float, shown: int) -> tuple[int, int]:
+    """How many seconds back to ask for, and for steps of how many, to fill `shown` values.
+
+    One step less than they are: the server begins where a step begins, up to a step earlier.
+    """
+    step_s = max(1, round(span_s / shown))
+    if span_s > FINE_S:
+        step_s = -(-step_s // 10) * 10
+    return (shown - 1) * step_s, step_s
 
 
 def picture(  # what was asked for, and where it is drawn

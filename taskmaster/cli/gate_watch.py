@@ -9,7 +9,7 @@ import sys
 
 from taskmaster.cli.connect import connect
 from taskmaster.cli.exits import UsageError
-from taskmaster.cli.gate_picture import picture, points
+from taskmaster.cli.gate_picture import picture, points, reach
 from taskmaster.cli.paint import Paint
 from taskmaster.cli.values import seconds
 from taskmaster.cli.view import Shown, View, show
@@ -18,8 +18,6 @@ from taskmaster.client import calls, seen_calls
 
 SIZE = (80, 24)
 """Of a picture that is drawn for no terminal."""
-FINE_S = 600
-"""What is older is kept in tens of seconds only."""
 SHORTEST_S = 30
 LONGEST_S = 3 * 3_600
 
@@ -33,13 +31,9 @@ def watch_gate(name: str, span: str, watch: Watch, view: View) -> None:
 
         def shown() -> Shown:
             width, height = shutil.get_terminal_size(SIZE)
-            shown_points = points(width)
-            step_s = max(1, round(span_s / shown_points))
-            if span_s > FINE_S:
-                step_s = -(-step_s // 10) * 10
+            back_s, step_s = reach(span_s, points(width))
             answer = client.answer(calls.read_gate(name))
             gate = client.read(calls.read_gate(name), answer)
-            back_s = step_s * shown_points
             history = client.send(
                 seen_calls.gate_history(name, since=f"{back_s}s", step=f"{step_s}s")
             )

@@ -77,7 +77,7 @@ def start_bulk(
     how: Fields | None = None,
 ) -> Call[Bulk]:
     """Change all that match, or those of a dry run's `set`. Not repeatable: each is another one."""
-    body = {"action": action, "filter": dict(match), "set": set_token, "rate": rate}
+    body = {"action": action, "filter": dict(match), "set": set_token or None, "rate": rate}
     return _post("/v1/bulks", Bulk, {**body, **(how or {}), "reason": reason}, repeatable=False)
 
 
@@ -130,7 +130,7 @@ def _task(task_id: str) -> str:
 def _post(
     path: str, shape: type[T], body: Mapping[str, object], *, repeatable: bool = True
 ) -> Call[T]:
-    given = {name: value for name, value in body.items() if value not in (None, "")}
+    given = {name: value for name, value in body.items() if value is not None}
     content = msgspec.json.encode(given)
     headers = {"content-type": JSON}
     return Call("POST", path, _read(shape), headers=headers, body=content, repeatable=repeatable)

@@ -257,6 +257,14 @@ def test_names_are_quoted_in_paths(ask: Ask) -> None:
     assert stub.asked[0].body == b'{"reason":"r"}'
 
 
+def test_an_edit_may_empty_a_body(ask: Ask) -> None:
+    """What is left out stays; what is given is sent, however short."""
+    with answering(Reply(body=TASK)) as stub:
+        ask(stub.url, lambda client: client.edit_task("t1", {"body": ""}, reason="r"))
+
+    assert stub.asked[0].body == b'{"body":"","reason":"r"}'
+
+
 def test_a_downtime_is_announced_listed_and_taken_back(ask: Ask) -> None:
     start, until = "2026-12-01T02:00:00Z", "2026-12-01T03:00:00Z"
     window = {"number": 1, "state": "planned", "from": start, "until": until, "drain": "5m"}
