@@ -28,7 +28,7 @@ from taskmaster.events.types import (
 )
 from taskmaster.model.bulk import Bulk, StartBulk, decide_start, decide_undo
 from taskmaster.model.rejected import Rejected
-from taskmaster.supervision import SHUTDOWN, ChildSpec, ended, tell, tell_to_stop
+from taskmaster.supervision import SHUTDOWN, ChildSpec, Down, ended, tell, tell_to_stop, watch
 
 MOST_RUNNING = 16
 """Bulks under way at once."""
@@ -54,9 +54,13 @@ class Bulks:
         self._running: dict[BulkId, Running] = {}
 
     async def resume(self) -> None:
-        """Go on with what was under way when the process ended."""
-        for row in await self._ports.reader.bulk_rows(running=True, limit=MOST_RUNNING):
-            self._launch(row.bulk)
+        """Go on with what was under way when the process ended, also where its actor had given
+        up, however many that are."""
+        reader, before = self._ports.reader, None
+        while rows := await reader.bulk_rows(before=before, limit=MOST_RUNNING, running=True):
+            for row in rows:
+                self._launch(row.bulk)
+            before = rows[-1].number
 
     async def stop(self) -> None:
         """End every actor; the next start of the process goes on."""
@@ -148,12 +152,14 @@ class Bulks:
             listener=self._listener,
         )
         running = self._running[bulk_id] = Running(supervisor)
-        supervisor.launch()
+
+        def told(_down: Down) -> None:
+            del self._running[bulk_id]
+
+        watch(supervisor.launch(), told)
 
     def _ended(self, bulk_id: BulkId) -> None:
-        running = self._running.pop(bulk_id, None)
-        if running is not None:
-            tell_to_stop(running.supervisor.actor_ref, SHUTDOWN)
+        tell_to_stop(self._running[bulk_id].supervisor.actor_ref, SHUTDOWN)
 
     async def _append(
         self, bulk_id: BulkId, version: Version, event: BulkStarted | BulkEnded

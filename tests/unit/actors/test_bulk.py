@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from taskmaster.actors.bulks import MOST_RUNNING
 from taskmaster.actors.messages import CommandDone
 from taskmaster.actors.node import Node
+from taskmaster.actors.supervisor import GaveUp
 from taskmaster.events.types import (
     HOUR,
     MINUTE,
@@ -233,6 +235,57 @@ def test_an_aborted_bulk_keeps_what_is_done_and_leaves_the_rest() -> None:
     cancelled = [one for one in tasks if world.row(one).state == "cancelled"]
     assert 20 <= len(cancelled) <= 40
     assert bulk.counts == BulkCounts(changed=len(cancelled))
+
+
+def test_a_bulk_whose_actor_gave_up_can_be_aborted() -> None:
+    world = World()
+
+    async def main(node: Node) -> Bulk | Rejected:
+        await open_gate(node, settings())
+        await submit(node, 3, delay_ns=HOUR)
+        await _given_up(world, node)
+        await asyncio.sleep(1)
+        (row,) = await node.ports.reader.bulk_rows(running=True)
+        return await node.bulks.abort(row.bulk, CAUSE)
+
+    bulk = world.live(main)
+
+    assert isinstance(bulk, Bulk)
+    assert bulk.ended is not None
+    assert bulk.ended.aborted
+
+
+async def _given_up(world: World, node: Node) -> BulkId:
+    """A bulk that crashed on its first member until nobody restarted it."""
+
+    async def crash(_task: TaskId) -> None:
+        raise RuntimeError("a bug")
+
+    vars(world)["task_events"] = crash
+    bulk_id = await begin(node)
+    while not any(isinstance(incident, GaveUp) for incident in world.incidents):
+        await asyncio.sleep(0.1)
+    del vars(world)["task_events"]
+    return bulk_id
+
+
+def test_a_restart_goes_on_with_every_bulk_whatever_its_actor_had_come_to() -> None:
+    world = World()
+
+    async def first(node: Node) -> list[BulkId]:
+        await open_gate(node, settings())
+        await submit(node, 3, delay_ns=HOUR)
+        gave_up = await _given_up(world, node)
+        others = await asyncio.gather(*(begin(node, rate=1) for _ in range(MOST_RUNNING)))
+        return [gave_up, *others]
+
+    async def second(node: Node) -> int:
+        async with asyncio.timeout(60):
+            return len([await end_of(node, bulk_id) for bulk_id in bulk_ids])
+
+    bulk_ids = world.live(first)
+
+    assert world.live(second) == MOST_RUNNING + 1
 
 
 def test_a_member_that_cannot_be_changed_is_listed_with_the_reason() -> None:
