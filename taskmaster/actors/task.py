@@ -121,7 +121,7 @@ class TaskActor(LoopActor):
     def _is_early(self) -> bool:
         """Whether it was granted ahead and its time is still to come; then it is held again."""
         pacer, clock, slot_at = self._line.pacer, self._ports.clock, self._started.slot_at
-        if pacer is not None and pacer.paces:
+        if pacer is not None and pacer.spaces:
             return False  # which keep to its slot themselves
         now = clock.mono()
         early_ns = slot_at - now
