@@ -217,10 +217,19 @@ def _sql(text: str) -> bytes:
 
 
 def _values(params: Params) -> Mapping[str, object]:
-    return {
-        name: list[object](value) if isinstance(value, tuple) else value  # pyright: ignore[reportUnknownArgumentType]  # of texts
-        for name, value in params.items()
-    }
+    return {name: _asked(value) for name, value in params.items()}
+
+
+def _asked(value: Any) -> object:
+    """A parameter as the driver takes it. A text here cannot hold NUL; a question that does must
+    find nothing, so it asks for another character that no name or key holds."""
+    match value:
+        case str():
+            return value.replace("\x00", "\x01")
+        case list() | tuple():
+            return [_asked(one) for one in value]  # pyright: ignore[reportUnknownVariableType]  # texts
+        case _:
+            return value
 
 
 @lru_cache(maxsize=STATEMENTS)

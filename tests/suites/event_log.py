@@ -1014,6 +1014,16 @@ class EventLogSuite:
         assert log.reader.task_rows(TaskFilter(key=odd)) == (row,)
         assert log.reader.task_rows(TaskFilter(labels=((odd, odd),))) == (row,)
 
+    def test_a_question_with_a_character_that_nothing_holds_finds_nothing(self, log: Log) -> None:
+        log.writer.commit([of_gate(GATE, 0, opened()), submission("a", key="k")])
+        reader = log.reader
+
+        for match in (TaskFilter(key="k\x00"), TaskFilter(labels=(("\x00", "\x00"),))):
+            assert reader.task_rows(match) == ()
+        assert reader.task_row(TaskId("a\x00")) is None
+        assert reader.stream(Stream("task-a\x00")) == ()
+        assert [row.gate for row in reader.gate_page(GateFilter(), after="\x00")] == [GATE]
+
     def test_series_are_listed_by_name(self, log: Log) -> None:
         log.writer.commit([of_series(name, 0, created()) for name in ("c", "a", "b")])
 
