@@ -4,7 +4,7 @@ Independent code: windows are counted from what was sent, not by the model's own
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from taskmaster.events.log import Append, BatchResult, Committed
@@ -13,6 +13,7 @@ from taskmaster.events.types import (
     AttemptStarted,
     AttemptSucceeded,
     AttemptVoided,
+    Event,
     GateLimitsChanged,
     GateName,
     GateOpened,
@@ -52,6 +53,17 @@ def _cancel_requested(records: Any) -> bool:
     return bool(records) and type(records[-1].event).__name__ == "CancelRequested"
 
 
+def _committed(batch: Sequence[Append], result: BatchResult) -> Iterator[tuple[Event, str]]:
+    """The events of a batch that became durable, each with its stream."""
+    if not isinstance(result, list):
+        return
+    for append, answer in zip(batch, result, strict=True):
+        if isinstance(answer, Committed):
+            for write in append.writes:
+                for event in write.events:
+                    yield event, write.stream
+
+
 class Windows:
     """3.1: in every interval of length T at most `b + r*T` starts, over restarts too.
 
@@ -63,7 +75,6 @@ class Windows:
         self._parents: dict[GateName, GateName] = {}
         self._limits: dict[GateName, Limits] = {}
         self._sends: dict[GateName, list[int]] = defaultdict(list)
-        self._changed_at: dict[GateName, int] = {}
         self._open: dict[GateName, int] = defaultdict(int)
         self._left_alone: dict[GateName, int] = defaultdict(int)
 
@@ -89,14 +100,8 @@ class Windows:
         return line
 
     def committed(self, world: Any, batch: Sequence[Append], result: BatchResult) -> None:
-        if not isinstance(result, list):
-            return
-        for append, answer in zip(batch, result, strict=True):
-            if not isinstance(answer, Committed):
-                continue
-            for write in append.writes:
-                for event in write.events:
-                    self._fold(event, write.stream)
+        for event, stream in _committed(batch, result):
+            self._fold(event, stream)
         for gate, limits in self._limits.items():
             own = self._open[gate]
             below = [one for one in self._open if one != gate and gate in self._line(one)]
@@ -140,13 +145,8 @@ class Lifetimes:
 
     def committed(self, world: Any, batch: Sequence[Append], result: BatchResult) -> None:
         del world
-        if not isinstance(result, list):
-            return
-        for append, answer in zip(batch, result, strict=True):
-            if isinstance(answer, Committed):
-                for write in append.writes:
-                    for event in write.events:
-                        self._fold(event, write.stream.removeprefix("task-"))
+        for event, stream in _committed(batch, result):
+            self._fold(event, stream.removeprefix("task-"))
 
     def _fold(self, event: Any, task: str) -> None:
         name = type(event).__name__
@@ -184,13 +184,8 @@ class InOrder:
 
     def committed(self, world: Any, batch: Sequence[Append], result: BatchResult) -> None:
         del world
-        if not isinstance(result, list):
-            return
-        for append, answer in zip(batch, result, strict=True):
-            if isinstance(answer, Committed):
-                for write in append.writes:
-                    for event in write.events:
-                        self._fold(event, write.stream.removeprefix("task-"))
+        for event, stream in _committed(batch, result):
+            self._fold(event, stream.removeprefix("task-"))
 
     def _fold(self, event: Any, task: str) -> None:
         if isinstance(event, TaskSubmitted) and event.order_key:

@@ -10,6 +10,7 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from random import Random
+from statistics import median
 
 from msgspec import Struct
 
@@ -130,11 +131,6 @@ async def _load(node: Node, per_s: float, rng: Random) -> None:
     while per_s:
         await asyncio.sleep(rng.expovariate(per_s))
         await submit(node, 1, retry=Retry(max_attempts=20))
-
-
-def median(shares: Sequence[float]) -> float:
-    """The middle one."""
-    return sorted(shares)[len(shares) // 2]
 
 
 def told(errors: Sequence[Error]) -> str:

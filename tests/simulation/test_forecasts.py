@@ -3,9 +3,11 @@
 `python -m tests.simulation.forecasts FIRST LAST` measures more seeds.
 """
 
+from statistics import median
+
 import pytest
 
-from tests.simulation.forecasts import Error, median, run_seed, told
+from tests.simulation.forecasts import Error, run_seed, told
 
 
 @pytest.mark.slow
