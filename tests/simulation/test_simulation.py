@@ -15,13 +15,15 @@ from taskmaster.actors import intake as intake_module
 from taskmaster.actors import kin as kin_module
 from taskmaster.actors import pacer as pacer_module
 from taskmaster.actors import task as task_module
+from taskmaster.actors.gate import GateActor
 from taskmaster.actors.intake import Accepted, SubmitAnswer, Wish
 from taskmaster.actors.journal import Entry
 from taskmaster.actors.kin import Kin
+from taskmaster.actors.lanes import Waiting
 from taskmaster.actors.pace import Pace
 from taskmaster.actors.task import TaskActor
 from taskmaster.actors.timer import Timer
-from taskmaster.events.types import Cause, Mono, Position, TaskId, TaskSubmitted
+from taskmaster.events.types import Cause, Mono, Position, TaskId, TaskSubmitted, Wall
 from taskmaster.model.family import Parent
 from taskmaster.model.gate import Gate, Grant
 from taskmaster.model.limits import Spacing
@@ -135,6 +137,13 @@ class SendsPastItsParents(Kin):
         return ()
 
 
+class LooksPastAnOrderKey(GateActor):
+    """Breaks 3.9: takes what has come without asking whether it is the first of its key."""
+
+    def _offer(self, item: Waiting, position: Position, wall: Wall) -> None:
+        self._backlog.offer(item, position, wall)
+
+
 class RaisesInATimer(Timer):
     """Nobody but the loop hears of it."""
 
@@ -168,6 +177,9 @@ MUTANTS = {
     ),
     "asks no parent": Mutant(kin_module, "admit_below", _own_alone, "with those below"),
     "sends past its parents": Mutant(gate_module, "Kin", SendsPastItsParents, "starts within"),
+    "looks past an order key": Mutant(
+        gates_module, "GateActor", LooksPastAnOrderKey, "submitted earlier with its key"
+    ),
     "crashes a task": Mutant(task_module, "TaskActor", CrashesOnAnAnswer, "crashed by Responded"),
     "raises in a timer": Mutant(
         gates_module, "Timer", RaisesInATimer, "Exception in callback RaisesInATimer._fire"
