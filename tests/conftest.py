@@ -1,7 +1,8 @@
 """What every test gets: hypothesis without a deadline, since this machine is shared; and one
 PostgreSQL for those that ask."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -24,11 +25,22 @@ def pytest_report_header() -> str:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """One PostgreSQL for all tests of a process.
+    """One PostgreSQL for all tests of a process."""
+    with _server() as server:
+        yield server
 
-    Not below pytest's own folder: as root the server runs under another user, whom the next
-    pytest that starts shuts out of there.
-    """
+
+@pytest.fixture
+def own() -> Iterator[Postgres]:
+    """One that a test may stop."""
+    with _server() as server:
+        yield server
+
+
+@contextmanager
+def _server() -> Generator[Postgres]:
+    """Not below pytest's own folder: as root the server runs under another user, whom the next
+    pytest that starts shuts out of there."""
     with TemporaryDirectory(prefix="taskmaster-pg-", ignore_cleanup_errors=True) as folder:
         server = Postgres(Path(folder))
         yield server

@@ -3,14 +3,15 @@
 import socket
 import threading
 from pathlib import Path
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
+
+from taskmaster.events.closing import Closing
 
 Cut = Literal["", "before", "after", "held"]
 COMMIT = b"COMMIT\x00"
 
 
-class CuttingProxy:
+class CuttingProxy(Closing):
     """Listens on a socket in a folder and hands everything on.
 
     With `cut` set, the next COMMIT is lost on its way (`before`), or its answer is (`after`), or it
@@ -34,16 +35,7 @@ class CuttingProxy:
         """Let go of what is held."""
         self._released.set()
 
-    def __enter__(self) -> Self:
-        """Close at the end of a block."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         """Close the listener and let go."""
         self.release()
         self._listener.shutdown(socket.SHUT_RDWR)

@@ -15,7 +15,6 @@ import os
 import socket
 import time
 from collections.abc import Mapping, Sequence
-from types import TracebackType
 from typing import Any, Self
 
 import psycopg
@@ -24,6 +23,7 @@ from psycopg.rows import tuple_row
 
 from taskmaster.errors import OwnershipLostError, StoreUnavailableError
 from taskmaster.events.batch import Stored, Verdict, judge, lines_of
+from taskmaster.events.closing import Closing
 from taskmaster.events.codec import CODEC, from_stored_event
 from taskmaster.events.index import fold
 from taskmaster.events.index_schema import Kind
@@ -79,7 +79,7 @@ _TAILS = """SELECT value, (SELECT max(originator_version) FROM stored_events
         WHERE originator_id = value) FROM unnest(%s::text[]) AS s(value)"""
 
 
-class PostgresStore(LogRecorder):
+class PostgresStore(Closing, LogRecorder):
     """The one writer of a shard: appends in batches, each with its part of the index.
 
     The library's `insert_events` writes to it too, without a check of versions beyond the table's
@@ -138,19 +138,6 @@ class PostgresStore(LogRecorder):
     def close(self) -> None:
         """Close the connection and let go of the shard."""
         self.log.close()
-
-    def __enter__(self) -> Self:
-        """Close at the end of a block."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close, whatever happened."""
-        self.close()
 
     # --- commit
 

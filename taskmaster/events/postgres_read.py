@@ -11,7 +11,7 @@ from typing import Self
 import psycopg
 from eventsourcing.postgres import PostgresApplicationRecorder
 
-from taskmaster.errors import ForeignFileError, StoreUnavailableError
+from taskmaster.errors import ForeignFileError
 from taskmaster.events.postgres_connection import (
     READ_S,
     UNAVAILABLE,
@@ -23,7 +23,7 @@ from taskmaster.events.postgres_database import PostgresDatabase
 from taskmaster.events.postgres_migrate import read_schema
 from taskmaster.events.postgres_schema import EVENTS_TABLE
 from taskmaster.events.reader import LogReader
-from taskmaster.events.rebuild import is_index_current
+from taskmaster.events.rebuild import refuse_other_index
 
 
 class LogRecorder(PostgresApplicationRecorder):
@@ -103,8 +103,4 @@ class PostgresReader(LogReader):
 def _refuse_others(database: PostgresDatabase, address: Address) -> None:
     if read_schema(database.connection, address).version == 0:
         raise ForeignFileError(f"there is no log at {address.shown}", remedy="check the address")
-    if not is_index_current(database):
-        raise StoreUnavailableError(
-            f"the index of {address.shown} is not of this version of taskmaster",
-            remedy="start the server on it once, which folds the index anew",
-        )
+    refuse_other_index(database, address.shown)

@@ -3,14 +3,13 @@
 Rules of residence: reading only, one short transaction for each question, every answer bounded.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from types import TracebackType
-from typing import Self
 
 from msgspec import Struct
 
+from taskmaster.events.closing import Closing
 from taskmaster.events.database import Database, read_whole_stream
 from taskmaster.events.gate_list import ahead_of, busiest_gates, due_of, gate_page
 from taskmaster.events.gate_state import gate_row, read_gate
@@ -56,29 +55,12 @@ class _NextDue(Struct, frozen=True, array_like=True):
     due: Wall
 
 
-class LogReader(ABC):
+class LogReader(Closing):
     """Answers from committed state. One object, one thread."""
 
     @abstractmethod
     def _connected(self) -> AbstractContextManager[Database]:
         """The connection, outside of any transaction."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Close the connection."""
-
-    def __enter__(self) -> Self:
-        """Close at the end of a block."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close, whatever happened."""
-        self.close()
 
     @contextmanager
     def _snapshot(self) -> Generator[Database]:

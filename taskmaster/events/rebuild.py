@@ -9,6 +9,7 @@ from itertools import zip_longest
 
 from msgspec import Struct
 
+from taskmaster.errors import StoreUnavailableError
 from taskmaster.events.database import Database
 from taskmaster.events.index import fold
 from taskmaster.events.index_schema import INDEX_VERSION, TABLES
@@ -34,6 +35,19 @@ def is_index_current(database: Database) -> bool:
     version = database.one("SELECT value FROM meta WHERE name = 'index_version'")
     rebuilding = database.one("SELECT value FROM meta WHERE name = 'rebuilding'")
     return version == INDEX_VERSION and rebuilding is None
+
+
+def refuse_other_index(database: Database, shown: str) -> None:
+    """Let nobody read an index that is of another version or half folded.
+
+    Raises:
+        StoreUnavailableError: it is; the log is `shown`.
+    """
+    if not is_index_current(database):
+        raise StoreUnavailableError(
+            f"the index of {shown} is not of this version of taskmaster",
+            remedy="start the server on it once, which folds the index anew",
+        )
 
 
 def rebuild_index(database: Database, progress: Progress | None = None) -> None:

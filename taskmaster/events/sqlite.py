@@ -8,7 +8,6 @@ Which appends may be stored is decided in `batch.py`, what they change in `index
 import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from eventsourcing.persistence import StoredEvent
@@ -16,6 +15,7 @@ from eventsourcing.sqlite import SQLiteCursor
 
 from taskmaster.errors import OwnershipLostError, StoreUnavailableError
 from taskmaster.events.batch import Stored, Verdict, judge, lines_of
+from taskmaster.events.closing import Closing
 from taskmaster.events.codec import CODEC, from_stored_event
 from taskmaster.events.index import fold
 from taskmaster.events.index_tables import IndexTables
@@ -61,7 +61,7 @@ NOT_STORED_YET = NOT_STORED | {sqlite3.SQLITE_IOERR}
 """The same before COMMIT: until its last frame is written, a transaction leaves nothing."""
 
 
-class SQLiteStore(LogRecorder):
+class SQLiteStore(Closing, LogRecorder):
     """The one writer of a log: appends in batches, each with its part of the index.
 
     The library's `insert_events` writes to it too, without a check of versions beyond the table's
@@ -157,19 +157,6 @@ class SQLiteStore(LogRecorder):
         if self._lock is not None:
             self._lock.close()
             self._lock = None
-
-    def __enter__(self) -> Self:
-        """Close at the end of a block."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close, whatever happened."""
-        self.close()
 
     # --- commit
 

@@ -10,9 +10,8 @@ from typing import Self
 
 from eventsourcing.sqlite import SQLiteApplicationRecorder
 
-from taskmaster.errors import StoreUnavailableError
 from taskmaster.events.reader import LogReader
-from taskmaster.events.rebuild import is_index_current
+from taskmaster.events.rebuild import refuse_other_index
 from taskmaster.events.sqlite_database import SQLiteDatabase
 from taskmaster.events.sqlite_file import LogDatastore, refuse_foreign, refuse_other_versions
 from taskmaster.events.sqlite_schema import EVENTS_TABLE, LOG_TABLES
@@ -52,7 +51,7 @@ class SQLiteReader(LogReader, LogRecorder):
         try:
             refuse_other_versions(reader.datastore, path)
             with reader._connected() as database:
-                _refuse_other_index(database, path)
+                refuse_other_index(database, str(path))
         except BaseException:
             reader.close()
             raise
@@ -66,11 +65,3 @@ class SQLiteReader(LogReader, LogRecorder):
     def _connected(self) -> Generator[SQLiteDatabase]:
         with self.datastore.connection(write=False) as connection:
             yield SQLiteDatabase(connection)
-
-
-def _refuse_other_index(database: SQLiteDatabase, path: Path) -> None:
-    if not is_index_current(database):
-        raise StoreUnavailableError(
-            f"the index of {path} is not of this version of taskmaster",
-            remedy="start the server on it once, which folds the index anew",
-        )

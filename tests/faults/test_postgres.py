@@ -4,9 +4,6 @@ freezes (semantics 2 and 3)."""
 import asyncio
 import os
 import signal
-from collections.abc import Generator
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import httpx
 import pytest
@@ -16,15 +13,6 @@ from tests.postgres_server import Postgres
 
 SOON_S = 2.5
 """Within which a caller hears that the store is away: 2 s, and the test's own time."""
-
-
-@pytest.fixture
-def own() -> Generator[Postgres]:
-    """A server that a test may stop."""
-    with TemporaryDirectory(prefix="taskmaster-pg-", ignore_cleanup_errors=True) as folder:
-        server = Postgres(Path(folder))
-        yield server
-        server.stop()
 
 
 @pytest.mark.slow

@@ -39,15 +39,6 @@ def url(postgres: Postgres) -> Generator[str]:
         yield url
 
 
-@pytest.fixture
-def own() -> Generator[Postgres]:
-    """A server that a test may stop."""
-    with TemporaryDirectory(prefix="taskmaster-pg-", ignore_cleanup_errors=True) as folder:
-        server = Postgres(Path(folder))
-        yield server
-        server.stop()
-
-
 def ask(url: str, sql: str) -> list[tuple[object, ...]]:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SET search_path = taskmaster")
