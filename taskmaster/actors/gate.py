@@ -59,7 +59,7 @@ from taskmaster.model.limits import tats_after_crash
 from taskmaster.model.recovery import next_reaction_at
 from taskmaster.model.sharing import order_of
 from taskmaster.model.task import Task, fold
-from taskmaster.model.windows import next_window_at, sooner
+from taskmaster.model.windows import next_change_at, sooner
 from taskmaster.supervision import LoopActor, tell
 
 STARTS_A_TURN = 64
@@ -317,9 +317,9 @@ class GateActor(LoopActor):
         if not self._stream.is_settled or not self._ports.may_start:
             return  # a commit, or the store's return, comes back here
         gate, backlog = self._live_gate(), self._backlog
-        mono = self._ports.clock.mono()
+        mono, change_at = self._ports.clock.mono(), next_change_at(gate.paused_until, gate.windows)
         at = earliest(
-            (backlog.next_look_at(wall), gate.paused_until, next_window_at(gate.windows)),
+            (backlog.next_look_at(wall), change_at),
             (self._kin.look_at, next_reaction_at(gate)),
             wall=wall,
             mono=mono,
@@ -333,7 +333,7 @@ class GateActor(LoopActor):
             or self._idle.has_work
         )
         if self._wakes.arm(at, mono, has_work=has_work):
-            due_at = sooner(backlog.next_due_at, next_window_at(gate.windows))
+            due_at = sooner(backlog.next_due_at, change_at)
             self._rest(RestAsked(self._name, due_at, at, self._heard))
 
     # --- facts of its tasks -------------------------------------------------------------------

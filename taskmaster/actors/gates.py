@@ -129,11 +129,11 @@ class GatesActor(LoopActor):
         dues: dict[GateName, Wall],
         open_at: set[GateName],
         silent_ns: int,
-        windows: dict[GateName, Wall],
+        changes: dict[GateName, Wall | None],
     ) -> None:
         """At the node's start, once `quarantine` knows: when each gate has work, and which have
         attempts open that nobody sends any more; `silent_ns` is how long the node was down,
-        `windows` when a planned downtime begins or ends next."""
+        `changes` when a pause ends next, or a planned downtime begins or ends."""
         now = self._ports.clock.wall()
         dues = {**dues, **self.quarantine.ends}
         missed = {gate for gate, due_at in dues.items() if due_at <= now} | open_at
@@ -143,8 +143,9 @@ class GatesActor(LoopActor):
                 self._silent[name] = Silence(clock, max(1, silent_ns), below=True)
         for gate in missed:
             self._silent[gate] = Silence(self._ports.clock, max(1, silent_ns))
-        for gate, at in windows.items():
-            dues[gate] = min(at, dues.get(gate, at))
+        for gate, at in changes.items():
+            if at is not None:
+                dues[gate] = min(at, dues.get(gate, at))
         for gate, due_at in dues.items():
             self._due[gate] = due_at
             self.timer.wake_when_due(gate, due_at)

@@ -51,7 +51,7 @@ from taskmaster.events.types import (
     node_stream,
 )
 from taskmaster.model.control import SetGate
-from taskmaster.model.windows import next_window_at
+from taskmaster.model.windows import next_change_at
 from taskmaster.supervision import ChildSpec, Down, kill, stop, watch
 
 IN_FLIGHT = 512
@@ -184,8 +184,8 @@ class Node:
         self.ports.families.begin(rows)
         # whoever has an attempt open ends it as interrupted as soon as it is restored
         open_at = {attempt.gate for attempt in await reader.open_attempts(limit=1_000_000)}
-        windows = {row.gate: at for row in rows if (at := next_window_at(row.windows)) is not None}
-        self.gates.begin(await reader.next_dues(), open_at, settings.silent_ns, windows)
+        changes = {row.gate: next_change_at(row.paused_until, row.windows) for row in rows}
+        self.gates.begin(await reader.next_dues(), open_at, settings.silent_ns, changes)
         await self.bulks.resume()
 
     async def stop(self, grace_s: float) -> None:

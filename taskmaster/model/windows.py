@@ -42,6 +42,11 @@ def next_window_at(windows: tuple[Window, ...]) -> Wall | None:
     return min((w.until if w.begun else begins_at(w) for w in windows), default=None)
 
 
+def next_change_at(paused_until: Wall | None, windows: tuple[Window, ...]) -> Wall | None:
+    """When a gate pauses or goes on next by the wall clock alone."""
+    return sooner(paused_until, next_window_at(windows))
+
+
 def sooner(one: Wall | None, other: Wall | None) -> Wall | None:
     """The earlier of two instants, either of which there may be none of."""
     return min((at for at in (one, other) if at is not None), default=None)

@@ -10,16 +10,21 @@ from taskmaster.actors.journal import Refused
 from taskmaster.actors.messages import CommandDone
 from taskmaster.actors.node import Node
 from taskmaster.actors.supervisor import Crashed, GaveUp, Restarted
+from taskmaster.actors.timer import IDLE_NS
 from taskmaster.delivery.sender import Outbound
 from taskmaster.events.log import NotStored, Unknown
 from taskmaster.events.types import (
     DAY,
+    HOUR,
+    MINUTE,
     SECOND,
     ActorCrashed,
     AttemptFailed,
     AttemptStarted,
     GateName,
+    GatePaused,
     GateRampStepped,
+    GateResumed,
     Position,
     Rate,
     Request,
@@ -387,6 +392,36 @@ def test_a_paused_gate_starts_nothing_takes_submissions_and_goes_on() -> None:
 
     assert world.live(main) == 0
     assert len(world.endpoint.sent) == 3
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_a_pause_ends_in_time_at_a_gate_that_rests(*, is_killed: bool) -> None:
+    """Semantics 8.1: though the next that is due there is due later, or nothing is."""
+    world = World()
+
+    async def first(node: Node) -> None:
+        await open_gate(node, settings())
+        until = Wall(node.ports.clock.wall() + 5 * MINUTE)
+        await node.intake.gate_command(NAME, PauseGate(CAUSE, until))
+        await asyncio.sleep(2 * IDLE_NS / SECOND)
+        assert NAME not in node.gates.units
+        if not is_killed:
+            await submit(node, delay_ns=HOUR)
+            await second(node)
+
+    async def second(node: Node) -> None:
+        del node
+        await asyncio.sleep(6 * MINUTE / SECOND)
+
+    world.live(first)
+    if is_killed:
+        world.live(second)
+
+    paused, resumed = world.gate_events()[1:3]
+    assert isinstance(paused, GatePaused)
+    assert isinstance(resumed, GateResumed)
+    assert paused.until is not None
+    assert 0 <= resumed.at - paused.until < SECOND
 
 
 def test_a_pause_of_more_than_a_minute_ends_on_the_ramp() -> None:
