@@ -283,7 +283,6 @@ class PostgresStore(Closing, LogRecorder):
         The fence waits for the row that the lost transaction holds, so what it shows is final. Its
         own COMMIT waits for the synchronous standby, which has the lost one then too.
         """
-        self._tables.forget()
         last = verdict.facts[-1].position
         said = self.log.address.redact(error)
         for _ in range(READ_BACK_TRIES):
@@ -322,6 +321,7 @@ class PostgresStore(Closing, LogRecorder):
         """The database, on a new connection where the last one has broken."""
         connection = self.log.connection()
         if connection is not self._database.connection:
+            self._tables.forget()  # a standby that took over may have less
             connection.execute(_IN_USE_AGAIN, [self._shard])
             self._database.connection = connection
         return self._database

@@ -17,17 +17,30 @@ from taskmaster.errors import (
     StoreUnavailableError,
 )
 from taskmaster.events.codec import to_stored_event
-from taskmaster.events.log import AppendResult, Committed, NotStored, Unknown
+from taskmaster.events.log import (
+    AppendResult,
+    Committed,
+    NotStored,
+    Unknown,
+    VersionConflict,
+)
 from taskmaster.events.postgres import PostgresStore
 from taskmaster.events.postgres_connection import Address
 from taskmaster.events.postgres_days import first_id
 from taskmaster.events.postgres_migrate import inspect, migrate
 from taskmaster.events.postgres_read import PostgresReader
 from taskmaster.events.postgres_schema import MIGRATIONS, POSITION_BITS
-from taskmaster.events.types import GateName, Position, Stream, TaskId, Version
+from taskmaster.events.types import (
+    GateName,
+    Position,
+    Stream,
+    TaskId,
+    TaskRescheduled,
+    Version,
+)
 from tests.cutting_proxy import Cut, CuttingProxy
 from tests.postgres_server import Postgres
-from tests.suites.facts import GATE, of_gate, of_task, opened, started, submission, submitted
+from tests.suites.facts import GATE, of_gate, of_task, opened, started, submission, submitted, wall
 
 SOON_S = 2.0
 """Within which a caller hears that the store is away (semantics 2)."""
@@ -292,6 +305,27 @@ def test_a_server_that_restarts_is_trouble_that_passes(own: Postgres, mode: str)
         assert until_stored(store, "b") == [Committed(Position(2))]
         assert reader.position() == 2
         assert reader.check_index() == []
+
+
+def test_what_a_standby_that_took_over_does_not_have_is_not_remembered(
+    url: str, postgres: Postgres
+) -> None:
+    """One that lagged, by the owner's choice: no stream may get a gap of it."""
+    later = TaskRescheduled(at=wall(1), gate=GATE, due_at=wall(5))
+    with PostgresStore.open(url) as store, store.reader() as reader:
+        store.commit([submission("a")])
+        store.commit([of_task("a", 1, later)])
+        ask(url, "DELETE FROM stored_events WHERE originator_version = 2")
+        ask(url, "UPDATE shard SET position = 1 WHERE shard = 0; UPDATE task SET version = 1")
+        killed = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+        postgres.admin.execute(killed, [store.log.connection().info.dbname])
+
+        assert isinstance(store.commit([of_task("a", 2, later)]), NotStored)
+        assert store.commit([of_task("a", 2, later)]) == [
+            VersionConflict(Stream("task-a"), Version(1))
+        ]
+        assert store.commit([of_task("a", 1, later)]) == [Committed(Position(2))]
+        assert [one.version for one in reader.task_events(TaskId("a"))] == [1, 2]
 
 
 @pytest.mark.slow
