@@ -163,26 +163,25 @@ async def _decided(api: Api, body: BulkIn, of: str) -> tuple[BulkFilter, Positio
 def _filter(
     given: BulkFilterIn, about: tuple[TaskStateName, ...], at: Wall
 ) -> BulkFilter | Rejected:
-    states = about
-    if given.state is not None:
-        states = (given.state,) if isinstance(given.state, str) else given.state
+    named = (given.state,) if isinstance(given.state, str) else given.state
+    states = named or about
     found = BulkFilter(
         at=at,
-        gate=None if given.gate is None else GateName(given.gate),
+        gate=GateName(given.gate) if given.gate else None,
         states=tuple(state for state in get_args(TaskStateName) if state in states),
-        series=None if given.series is None else SeriesName(given.series),
+        series=SeriesName(given.series) if given.series else None,
         key=given.key or "",
         fair_key=given.fair_key or "",
         labels=tuple((given.labels or {}).items()),
     )
-    if given == BulkFilterIn():
-        return invalid("filter", "the filter names nothing", "name a gate, a label or a state")
     for name, written in (("due_before", given.due_before), ("due_after", given.due_after)):
         if written is not None:
             read = instant(f"filter.{name}", written)
             if isinstance(read, Rejected):
                 return read
             found = replace(found, **{name: read})
+    if not named and found == BulkFilter(at=at, states=found.states):  # empty texts are no names
+        return invalid("filter", "the filter names nothing", "name a gate, a label or a state")
     return found
 
 

@@ -32,7 +32,7 @@ async def purge(api: Api, request: Request) -> Response:
     api.refuse_while_stopping()
     because = cause(request, "PurgeGate", body.reason)
     await gate_view(api, gate)
-    named = WAIT if body.state is None else body.state
+    named = body.state or WAIT
     states = (named,) if isinstance(named, str) else named
     match = BulkFilter(at=api.now(), gate=gate, states=tuple(dict.fromkeys(states)))
     position = await within(api.reader.position())

@@ -50,6 +50,7 @@ async def test_a_dry_run_counts_and_its_set_takes_in_no_later_task(server: Serve
     ("wrong", "pointer"),
     [
         ({"filter": {}}, "/filter"),
+        ({"filter": {"gate": "", "labels": {}, "state": [], "key": "", "series": ""}}, "/filter"),
         ({"action": "reschedule"}, "/due_at"),
         ({"due_at": "2026-12-01T00:00:00Z"}, "/due_at"),
         ({"action": "move", "to": "nowhere"}, "/to"),

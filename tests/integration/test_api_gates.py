@@ -317,6 +317,17 @@ async def test_a_moved_task_waited_at_each_gate_while_it_was_there(server: Serve
         assert (round(waited["total_seconds"] * SECOND), waited["tasks"]) == (expected[gate], tasks)
 
 
+async def test_a_purge_of_no_state_is_of_what_waits(server: Server) -> None:
+    """An empty list names none; what is over stays as it is."""
+    await waiting_gate(server)
+    _, listed = await server.call("GET", "/v1/tasks?gate=g&state=scheduled")
+    await server.call("POST", f"/v1/tasks/{listed['items'][0]['id']}:cancel")
+
+    status, dry = await server.call("POST", "/v1/gates/g:purge", {"state": [], "dry_run": True})
+
+    assert (status, dry["matched"]) == (200, 2)
+
+
 async def test_a_purge_counts_first_and_then_cancels(server: Server) -> None:
     await waiting_gate(server)
     position = await server.position()
