@@ -13,10 +13,9 @@ import msgspec
 from msgspec import Struct
 
 from taskmaster.actors.gates import GatesActor
-from taskmaster.actors.journal import Entry, Refused
 from taskmaster.actors.lanes import Waiting
 from taskmaster.actors.line import Ports
-from taskmaster.events.log import Append, AppendResult, Committed, GateFilter, GateRow, TaskFilter
+from taskmaster.events.log import Append, Committed, GateFilter, GateRow, TaskFilter
 from taskmaster.events.log import Write as StreamWrite
 from taskmaster.events.types import (
     ALERTS,
@@ -252,21 +251,9 @@ class AlertsActor(LoopActor):
             self._gates.came(ALERTS_GATE, items)
 
     async def _append(self, append: Append) -> Position:
-        future: asyncio.Future[AppendResult | Refused] = asyncio.get_running_loop().create_future()
-        self._ports.journal.append(Entry(append, "control", _answering(future)))
-        result = await future
+        result = await self._ports.journal.commit(append, "control")
         assert isinstance(result, Committed), f"another writer of the alerts: {result!r}"
         return result.position
-
-
-def _answering(
-    future: "asyncio.Future[AppendResult | Refused]",
-) -> Callable[[AppendResult | Refused], None]:
-    def answer(result: AppendResult | Refused) -> None:
-        if not future.done():
-            future.set_result(result)
-
-    return answer
 
 
 class _Sent(Struct, frozen=True):

@@ -14,12 +14,10 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import astuple
 
-from taskmaster.actors.journal import Entry, Refused
 from taskmaster.actors.line import Ports
 from taskmaster.actors.messages import CommandAnswer, CommandDone
 from taskmaster.events.log import (
     Append,
-    AppendResult,
     Committed,
     Reader,
     Recorded,
@@ -236,15 +234,8 @@ class BulkActor(LoopActor):
         await self._append(event)
 
     async def _append(self, event: BulkProgressed | BulkEnded) -> None:
-        future: asyncio.Future[AppendResult | Refused] = asyncio.get_running_loop().create_future()
-
-        def told(result: AppendResult | Refused) -> None:
-            if not future.done():
-                future.set_result(result)
-
         write = Write(bulk_stream(self._id), self._live.version, (event,))
-        self._ports.journal.append(Entry(Append((write,)), "outcome", told))
-        result = await future
+        result = await self._ports.journal.commit(Append((write,)), "outcome")
         assert isinstance(result, Committed), "another writer of the bulk's stream"
         self._bulk = evolve_bulk(self._live, event)
         self._changed, self._left, self._counts = {}, [], {}

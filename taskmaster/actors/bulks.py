@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from taskmaster.actors.bulk import AbortAsked, BulkActor, read_bulk
 from taskmaster.actors.intake import Intake
-from taskmaster.actors.journal import Entry, Refused
+from taskmaster.actors.journal import Refused
 from taskmaster.actors.line import Ports
 from taskmaster.actors.supervisor import Incident, Supervisor
 from taskmaster.events.log import Append, AppendResult, Committed, Write
@@ -164,14 +164,7 @@ class Bulks:
     async def _append(
         self, bulk_id: BulkId, version: Version, event: BulkStarted | BulkEnded
     ) -> AppendResult | Refused:
-        future: asyncio.Future[AppendResult | Refused] = asyncio.get_running_loop().create_future()
-
-        def told(result: AppendResult | Refused) -> None:
-            if not future.done():
-                future.set_result(result)
-
         append = Append((Write(bulk_stream(bulk_id), version, (event,)),))
-        self._ports.journal.append(Entry(append, "submission", told))
-        result = await future
+        result = await self._ports.journal.commit(append, "submission")
         assert isinstance(result, Committed | Refused), "another writer of the bulk's stream"
         return result

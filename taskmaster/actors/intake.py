@@ -234,9 +234,7 @@ class Intake:
         return done
 
     async def _append(self, append: Append) -> AppendResult | Refused:
-        future: asyncio.Future[AppendResult | Refused] = asyncio.get_running_loop().create_future()
-        self._ports.journal.append(Entry(append, "submission", _answering(future)))
-        return await future
+        return await self._ports.journal.commit(append, "submission")
 
     def _tell(self, gate: GateName, message: object) -> None:
         tell(self._gates.actor_ref, ToGate(gate, message))

@@ -12,12 +12,12 @@ import pykka
 from msgspec import Struct
 
 from taskmaster.actors.family import Families
-from taskmaster.actors.journal import Entry, JournalActor, StoreState
+from taskmaster.actors.journal import Entry, JournalActor, Lane, Refused, StoreState
 from taskmaster.actors.pacer import Held, Pacer
 from taskmaster.actors.ports import Clock, Ids, Rng
 from taskmaster.delivery.headers import Signer
 from taskmaster.delivery.sender import Sender
-from taskmaster.events.log import Append, Reader
+from taskmaster.events.log import Append, AppendResult, Reader
 from taskmaster.events.types import AttemptStarted, GateName, Position, TaskId
 from taskmaster.supervision import Down, tell
 
@@ -38,7 +38,7 @@ class Called(Struct, frozen=True):
 
 
 class JournalLine:
-    """Leads to the journal; appends are told, never waited for."""
+    """Leads to the journal."""
 
     def __init__(self) -> None:
         self.journal: JournalActor | None = None
@@ -48,16 +48,20 @@ class JournalLine:
         assert self.journal is not None
         self.journal.gather(entry)
 
+    async def commit(self, append: Append, lane: Lane) -> AppendResult | Refused:
+        """Have one append committed, and wait for what becomes of it."""
+        future: asyncio.Future[AppendResult | Refused] = asyncio.get_running_loop().create_future()
+
+        def told(result: AppendResult | Refused) -> None:
+            if not future.done():  # whoever waited may have gone
+                future.set_result(result)
+
+        self.append(Entry(append, lane, told))
+        return await future
+
     async def settled(self) -> None:
         """Wait until all that was handed in so far is durable or refused, and told of."""
-        settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def told(_result: object) -> None:
-            if not settled.done():  # whoever waited may have gone
-                settled.set_result(None)
-
-        self.append(Entry(Append(()), "control", told))  # the last lane
-        await settled
+        await self.commit(Append(()), "control")  # the last lane
 
 
 class Slots:

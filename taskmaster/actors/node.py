@@ -16,7 +16,7 @@ from taskmaster.actors.alerts import ALERTS_GATE, BECAUSE, AlertsActor, AlertSet
 from taskmaster.actors.bulks import Bulks
 from taskmaster.actors.gates import GatesActor
 from taskmaster.actors.intake import Intake
-from taskmaster.actors.journal import Commit, Entry, JournalActor, Refused, StoreState
+from taskmaster.actors.journal import Commit, Entry, JournalActor, StoreState
 from taskmaster.actors.line import JournalLine, Ports, Slots
 from taskmaster.actors.messages import GateDone
 from taskmaster.actors.ports import Clock, Ids, Rng
@@ -31,7 +31,7 @@ from taskmaster.actors.tree import Detail, Place, detail, places
 from taskmaster.delivery.headers import Signer
 from taskmaster.delivery.sender import Sender
 from taskmaster.errors import StoreUnavailableError
-from taskmaster.events.log import Append, AppendResult, Committed, Committer, Reader, Write
+from taskmaster.events.log import Append, Committed, Committer, Reader, Write
 from taskmaster.events.types import (
     NEW,
     ActorCrashed,
@@ -291,24 +291,20 @@ class Node:
             case GaveUp(path=path, restarts=restarts):
                 self._note(SupervisorGaveUp(at=at, path=path, restarts=restarts))
 
-    def _note(self, event: NodeEvent, told: Callable[[object], None] = lambda _r: None) -> None:
-        """Append to the node's stream, whose one writer this is."""
+    def _note(self, event: NodeEvent) -> None:
+        self.journal_line.append(Entry(self._next(event), "control", lambda _result: None))
+
+    def _next(self, event: NodeEvent) -> Append:
+        """The next of the node's stream, whose one writer this is."""
         write = Write(node_stream(self.settings.node), self._version, (event,))
         self._version = Version(self._version + 1)
-        self.journal_line.append(Entry(Append((write,)), "control", told))
+        return Append((write,))
 
     async def _record(self, event: Event) -> None:
         assert isinstance(event, NodeEvent)
-        future: asyncio.Future[AppendResult | Refused] = asyncio.get_running_loop().create_future()
-
-        def told(result: Any) -> None:
-            if not future.done():
-                future.set_result(result)
-
-        self._note(event, told)
         try:
             async with asyncio.timeout(RECORD_S):
-                result = await future
+                result = await self.journal_line.commit(self._next(event), "control")
         except TimeoutError:
             raise StoreUnavailableError(
                 f"the store takes no commit: {self.store.error or 'no answer'}",

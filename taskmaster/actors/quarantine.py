@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from taskmaster.actors.journal import Entry, Refused
+from taskmaster.actors.journal import Refused
 from taskmaster.actors.line import Ports
 from taskmaster.actors.messages import CommandGiven, GateCommandGiven, SeriesCommandGiven
 from taskmaster.events.log import Append, AppendResult, Committed, GateRow, VersionConflict, Write
@@ -146,7 +146,5 @@ class Quarantine:
     async def _commit(
         self, gate: GateName, version: Version, event: GateEvent
     ) -> AppendResult | Refused:
-        future: asyncio.Future[AppendResult | Refused] = asyncio.get_running_loop().create_future()
         append = Append((Write(gate_stream(gate), version, (event,)),))
-        self._ports.journal.append(Entry(append, "control", future.set_result))
-        return await future
+        return await self._ports.journal.commit(append, "control")
