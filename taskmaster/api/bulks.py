@@ -15,7 +15,7 @@ from starlette.responses import Response
 from taskmaster.actors.bulk import row_filter
 from taskmaster.api.answers import Page
 from taskmaster.api.bodies import ReasonIn
-from taskmaster.api.bulk_bodies import BulkFilterIn, BulkIn, UndoIn, change_of
+from taskmaster.api.bulk_bodies import BulkFilterIn, BulkIn, EditIn, UndoIn, change_of
 from taskmaster.api.context import Api, JsonResponse, cause, within
 from taskmaster.api.encoding import counts_out, instant_out, row_state
 from taskmaster.api.operations import PAGING, Operation, Reply
@@ -33,6 +33,7 @@ from taskmaster.events.types import (
     GateName,
     Position,
     SeriesName,
+    TaskChange,
     TaskStateName,
     Version,
     Wall,
@@ -128,7 +129,7 @@ async def start(api: Api, request: Request) -> Response:
         matched=found.matched,
         rate=body.rate or 0,
         due_at=_due_at(api, body),
-        change=None if body.edit is None else accepted(change_of(body.edit, api.egress)),
+        change=None if body.edit is None else accepted(_change(api, body.edit)),
         to=None if body.to is None else GateName(body.to),
     )
     bulk = await _began(api, wish)
@@ -183,6 +184,13 @@ def _filter(
     if not named and found == BulkFilter(at=at, states=found.states):  # empty texts are no names
         return invalid("filter", "the filter names nothing", "name a gate, a label or a state")
     return found
+
+
+def _change(api: Api, edit: EditIn) -> TaskChange | Rejected:
+    change = change_of(edit, api.egress)
+    if isinstance(change, Rejected):
+        return replace(change, field=f"edit.{change.field}")
+    return change
 
 
 def _due_at(api: Api, body: BulkIn) -> Wall | None:

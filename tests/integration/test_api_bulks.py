@@ -57,7 +57,7 @@ async def test_a_dry_run_counts_and_its_set_takes_in_no_later_task(server: Serve
         ({"rate": -1}, "/rate"),
         ({"filter": {"gate": "g", "due_after": "soon"}}, "/filter/due_after"),
         ({"set": "abc"}, "/set"),
-        ({"action": "edit", "edit": {"url": "ftp://x/"}}, "/url"),
+        ({"action": "edit", "edit": {"url": "ftp://x/"}}, "/edit/url"),
     ],
 )
 async def test_a_bulk_that_cannot_be_is_refused_with_the_field(

@@ -283,6 +283,23 @@ def test_a_dry_run_counts_and_changes_nothing(cli: Cli) -> None:
         assert [json.loads(asked.body)["dry_run"] for asked in stub.asked] == [True]
 
 
+def test_a_bulk_shows_what_it_left_wherever_among_the_others(cli: Cli) -> None:
+    bulk = {"id": "b", "action": "move", "state": "ended", "matched": 3, "answered": 3}
+    bulk |= {"changed": 2, "refused": 1, "started_at": "2026-01-01T00:00:00Z"}
+    changed = [{"id": f"t{number}", "answer": "changed"} for number in (1, 2)]
+    refused = {"id": "t3", "answer": "refused", "why": "its key belongs to another"}
+    pages = (
+        Reply(200, {"items": changed, "next_page_token": "p"}),
+        Reply(200, {"items": [refused], "next_page_token": "q"}),
+    )
+    with answering(Reply(200, bulk), *pages) as stub:
+        ran = cli("bulk show b", stub)
+
+    assert ran.code == 0
+    assert "t3    refused  its key belongs to another" in ran.out
+    assert len(stub.asked) == 3  # what is known to be all is not asked on
+
+
 def test_a_bulk_is_of_the_tasks_that_were_counted_and_tells_how_it_ended(cli: Cli) -> None:
     bulk = {
         "id": "b",
