@@ -111,6 +111,23 @@ class Database(EventReads, Protocol):
         ...
 
 
+class _Tail(Struct, frozen=True, array_like=True):
+    stream: Stream
+    version: Version
+
+
+_TAILS = """(SELECT value AS stream, coalesce((SELECT max(originator_version) FROM stored_events
+    WHERE originator_id = value), 0) AS version FROM each(:streams)) AS tails"""
+
+
+def read_tails(database: Database, streams: Sequence[Stream]) -> dict[Stream, Version]:
+    """The version of each stream, by the log itself."""
+    if not streams:
+        return {}
+    tails = database.select(_Tail, _TAILS, {"streams": streams})
+    return {tail.stream: tail.version for tail in tails}
+
+
 def read_whole_stream(database: EventReads, stream: Stream) -> tuple[Recorded, ...]:
     """All of a stream: whoever folds it needs every event, however many there are."""
     events: list[Recorded] = []

@@ -14,7 +14,8 @@ from typing import Literal, TypeVar
 import msgspec
 from msgspec.structs import astuple
 
-from taskmaster.events.database import Database, Values
+from taskmaster.events.batch import Stored, lines_of
+from taskmaster.events.database import Database, Values, read_tails
 from taskmaster.events.index_schema import (
     ATTEMPT,
     BULK,
@@ -29,7 +30,7 @@ from taskmaster.events.index_schema import (
     Kind,
     Table,
 )
-from taskmaster.events.log import Recorded
+from taskmaster.events.log import Append, Recorded, VersionConflict
 from taskmaster.events.needs import Needs
 from taskmaster.events.rows import (
     LAST_OPEN,
@@ -42,8 +43,9 @@ from taskmaster.events.rows import (
     Rows,
     SeriesEntry,
     TaskEntry,
+    task_of,
 )
-from taskmaster.events.types import GateName, SeriesName, TaskId
+from taskmaster.events.types import GateName, Position, SeriesName, Stream, TaskId
 
 MAX_CACHED_TASKS = 8_192  # about 700 bytes each
 MAX_CACHED_GATES = 8_192
@@ -99,6 +101,26 @@ class IndexTables:
         """Drop the cache: somebody else changed the tables, or it is unknown what is stored."""
         self._tasks.clear()
         self._gates.clear()
+
+    def stored(self, batch: Sequence[Append], position: Position) -> Stored:
+        """What the log, now at `position`, holds of the streams and keys that the batch names."""
+        streams = {write.stream for append in batch for write in append.writes}
+        ids = {task_of(stream) for stream in streams if stream.startswith("task-")}
+        tasks = self.tasks(ids)
+        tails = {Stream(f"task-{task.id}"): task.version for task in tasks.values()}
+        others = [stream for stream in streams if not stream.startswith("task-")]
+        tails |= read_tails(self._database, others)
+        lines = lines_of(batch, tasks)
+        keys = self.keys(lines) if lines else {}
+        return Stored(tails, keys, tasks, position)
+
+    def conflict(self, append: Append) -> VersionConflict | None:
+        """Where an append that was judged by the index is not what the log expects."""
+        tails = read_tails(self._database, [write.stream for write in append.writes])
+        for write in append.writes:
+            if tails[write.stream] != write.expected:
+                return VersionConflict(write.stream, tails[write.stream])
+        return None
 
     def rows(
         self, facts: Sequence[Recorded], known: Mapping[TaskId, TaskEntry] | None = None

@@ -22,7 +22,7 @@ from eventsourcing.persistence import StoredEvent
 from psycopg.rows import tuple_row
 
 from taskmaster.errors import OwnershipLostError, StoreUnavailableError
-from taskmaster.events.batch import Stored, Verdict, judge, lines_of
+from taskmaster.events.batch import Stored, Verdict, judge
 from taskmaster.events.closing import Closing
 from taskmaster.events.codec import CODEC, from_stored_event
 from taskmaster.events.index import fold
@@ -30,12 +30,10 @@ from taskmaster.events.index_schema import Kind
 from taskmaster.events.index_tables import IndexTables
 from taskmaster.events.log import (
     Append,
-    AppendResult,
     BatchResult,
     NotStored,
     Recorded,
     Unknown,
-    VersionConflict,
 )
 from taskmaster.events.postgres_connection import (
     UNAVAILABLE,
@@ -50,8 +48,8 @@ from taskmaster.events.postgres_days import DAYS_AHEAD, make_days
 from taskmaster.events.postgres_migrate import migrate
 from taskmaster.events.postgres_read import LogRecorder, PostgresReader
 from taskmaster.events.rebuild import Progress, is_index_current, rebuild_index
-from taskmaster.events.rows import Changes, TaskEntry, task_of
-from taskmaster.events.types import Epoch, Position, Stream, TaskId, Version
+from taskmaster.events.rows import Changes, TaskEntry
+from taskmaster.events.types import Epoch, Position, TaskId
 
 READ_BACK_TRIES = 120
 READ_BACK_PAUSE_S = 0.25
@@ -75,8 +73,6 @@ _TAKE = """UPDATE shard SET epoch = epoch + 1, owner = %s,
 _IN_USE = "SELECT pg_advisory_lock(hashtext('taskmaster shard'), %s::int)"
 _IN_USE_AGAIN = _IN_USE.replace("pg_advisory", "pg_try_advisory")
 """Tells a second process at its start that the shard is in use; the fence alone decides."""
-_TAILS = """SELECT value, (SELECT max(originator_version) FROM stored_events
-        WHERE originator_id = value) FROM unnest(%s::text[]) AS s(value)"""
 
 
 class PostgresStore(Closing, LogRecorder):
@@ -191,26 +187,20 @@ class PostgresStore(Closing, LogRecorder):
                 self._store(database, one.facts, stored.tasks)
                 verdict.results += one.results
                 verdict.facts += one.facts
-            except psycopg.IntegrityError as error:
+            except psycopg.IntegrityError:
                 database.do("ROLLBACK TO append")
-                verdict.results.append(_conflict_in_log(database, append, error))
+                conflict = self._tables.conflict(append)
+                if conflict is None:
+                    raise
+                verdict.results.append(conflict)
             database.do("RELEASE append")
         return self._finish(database, verdict, Changes())
 
     def _stored(
         self, database: PostgresDatabase, batch: Sequence[Append], *, begin: bool = True
     ) -> Stored:
-        """What the log holds of the streams and keys that the batch names."""
         position = self._fenced_position(database.connection, begin=begin)
-        streams = {write.stream for append in batch for write in append.writes}
-        ids = {task_of(stream) for stream in streams if stream.startswith("task-")}
-        tasks = self._tables.tasks(ids)
-        tails = {Stream(f"task-{task.id}"): task.version for task in tasks.values()}
-        others = [stream for stream in streams if not stream.startswith("task-")]
-        tails |= _tails(database, others)
-        lines = lines_of(batch, tasks)
-        keys = self._tables.keys(lines) if lines else {}
-        return Stored(tails, keys, tasks, position)
+        return self._tables.stored(batch, position)
 
     def _fenced_position(self, connection: Connection, *, begin: bool) -> Position:
         """The position of the newest event, if this store still owns the shard."""
@@ -385,21 +375,3 @@ def _take_ownership(connection: Connection, shard: int) -> tuple[Epoch, int]:
 def _days_at(hour: int) -> int:
     """The hour in which days are made again that were made in this one."""
     return (hour // 24 + DAYS_AHEAD // 2 + 1) * 24
-
-
-def _tails(database: PostgresDatabase, streams: Sequence[Stream]) -> dict[Stream, Version]:
-    """Versions of streams that are no task's, from the log itself."""
-    if not streams:
-        return {}
-    rows = database.connection.execute(_TAILS, [list(streams)]).fetchall()
-    return {Stream(stream): Version(version or 0) for stream, version in rows}
-
-
-def _conflict_in_log(
-    database: PostgresDatabase, append: Append, error: psycopg.IntegrityError
-) -> AppendResult:
-    tails = _tails(database, [write.stream for write in append.writes])
-    for write in append.writes:
-        if tails[write.stream] != write.expected:
-            return VersionConflict(write.stream, tails[write.stream])
-    raise error

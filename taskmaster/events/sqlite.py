@@ -14,22 +14,20 @@ from eventsourcing.persistence import StoredEvent
 from eventsourcing.sqlite import SQLiteCursor
 
 from taskmaster.errors import OwnershipLostError, StoreUnavailableError
-from taskmaster.events.batch import Stored, Verdict, judge, lines_of
+from taskmaster.events.batch import Stored, Verdict, judge
 from taskmaster.events.closing import Closing
 from taskmaster.events.codec import CODEC, from_stored_event
 from taskmaster.events.index import fold
 from taskmaster.events.index_tables import IndexTables
 from taskmaster.events.log import (
     Append,
-    AppendResult,
     BatchResult,
     NotStored,
     Recorded,
     Unknown,
-    VersionConflict,
 )
 from taskmaster.events.rebuild import Progress, is_index_current, rebuild_index
-from taskmaster.events.rows import Changes, TaskEntry, task_of
+from taskmaster.events.rows import Changes, TaskEntry
 from taskmaster.events.sqlite_database import SQLiteDatabase
 from taskmaster.events.sqlite_file import (
     MEMORY,
@@ -45,7 +43,7 @@ from taskmaster.events.sqlite_file import (
 )
 from taskmaster.events.sqlite_read import LogRecorder, SQLiteReader
 from taskmaster.events.sqlite_schema import EVENT_KINDS
-from taskmaster.events.types import Epoch, Position, Stream, TaskId, Version
+from taskmaster.events.types import Epoch, Position, TaskId
 
 NOT_STORED = frozenset(
     {
@@ -205,9 +203,12 @@ class SQLiteStore(Closing, LogRecorder):
                     self._store(connection, one.facts, stored.tasks)
                     verdict.results += one.results
                     verdict.facts += one.facts
-                except sqlite3.IntegrityError as error:
+                except sqlite3.IntegrityError:
                     connection.execute("ROLLBACK TO append")
-                    verdict.results.append(_conflict_in_log(connection, append, error))
+                    conflict = self._tables.conflict(append)
+                    if conflict is None:
+                        raise
+                    verdict.results.append(conflict)
                 connection.execute("RELEASE append")
         except sqlite3.OperationalError as error:
             return self._not_stored(connection, error)
@@ -217,17 +218,8 @@ class SQLiteStore(Closing, LogRecorder):
         return self._finish(connection, verdict, Changes())
 
     def _stored(self, connection: sqlite3.Connection, batch: Sequence[Append]) -> Stored:
-        """What the log holds of the streams and keys that the batch names."""
         position = self._fenced_position(connection)
-        streams = {write.stream for append in batch for write in append.writes}
-        ids = {task_of(stream) for stream in streams if stream.startswith("task-")}
-        tasks = self._tables.tasks(ids)
-        tails = {Stream(f"task-{task.id}"): task.version for task in tasks.values()}
-        others = [stream for stream in streams if not stream.startswith("task-")]
-        tails |= _tails(connection, others)
-        lines = lines_of(batch, tasks)
-        keys = self._tables.keys(lines) if lines else {}
-        return Stored(tails, keys, tasks, position)
+        return self._tables.stored(batch, position)
 
     def _fenced_position(self, connection: sqlite3.Connection) -> Position:
         """The position of the newest event ever, if this store still owns the log."""
@@ -306,27 +298,3 @@ def _has_content(path: Path) -> bool:
 def _roll_back(connection: sqlite3.Connection) -> None:
     if connection.in_transaction:
         connection.execute("ROLLBACK")
-
-
-def _tails(connection: sqlite3.Connection, streams: Sequence[Stream]) -> dict[Stream, Version]:
-    """Versions of streams that are no task's, from the log itself."""
-    if not streams:
-        return {}
-    values = ",".join(["(?)"] * len(streams))
-    rows = connection.execute(
-        f"""SELECT s.column1, (SELECT max(originator_version) FROM stored_events
-                               WHERE originator_id = s.column1)
-            FROM (VALUES {values}) AS s""",
-        streams,
-    )
-    return {Stream(stream): Version(version or 0) for stream, version in rows}
-
-
-def _conflict_in_log(
-    connection: sqlite3.Connection, append: Append, error: sqlite3.IntegrityError
-) -> AppendResult:
-    tails = _tails(connection, [write.stream for write in append.writes])
-    for write in append.writes:
-        if tails[write.stream] != write.expected:
-            return VersionConflict(write.stream, tails[write.stream])
-    raise error
