@@ -70,15 +70,14 @@ def forecast(gate: Gate, seen: Seen, now: Mono, paused_s: float | None = None) -
     """When the backlog is gone. `paused_s` is how long a pause still lasts."""
     if not seen.eligible:
         return Forecast(0.0, 0.0, 0.0, "nothing is eligible")
-    ahead = tuple(_phases(gate, seen, now, paused_s))
-    why = _words(gate, seen, ahead)
     if gate.control != "running" and paused_s is None:
-        return Forecast(None, None, None, why)
+        return Forecast(None, None, None, f"the gate is {gate.control} without an end")
+    ahead = tuple(_phases(gate, seen, now, paused_s or 0.0))
     return Forecast(
         expected_s=empty_after(seen, ahead, seen.came_per_s),
         least_s=empty_after(seen, _times(ahead, FASTER), seen.came_least),
         most_s=empty_after(seen, _times(ahead, SLOWER), seen.came_most),
-        why=why,
+        why=_words(gate, seen, ahead),
     )
 
 
@@ -104,20 +103,17 @@ def _times(phases: Sequence[Phase], factor: float) -> tuple[Phase, ...]:
     return tuple(replace(phase, per_s=phase.per_s * factor) for phase in phases)
 
 
-def _phases(gate: Gate, seen: Seen, now: Mono, paused_s: float | None) -> Iterator[Phase]:
-    """What the gate may start from now on."""
-    if paused_s:
-        yield Phase(paused_s, 0.0)
-    if gate.throttled_until > now:
-        yield Phase((gate.throttled_until - now) / SECOND, 0.0)
+def _phases(gate: Gate, seen: Seen, now: Mono, paused_s: float) -> Iterator[Phase]:
+    """What the gate may start from now on. What holds it back runs off side by side."""
     mode, steps = gate.mode, gate.settings.recovery.ramp_steps
+    held_until = max(gate.throttled_until, mode.until if isinstance(mode, Tripped) else 0)
+    held_s = max(paused_s, (held_until - now) / SECOND)
+    if held_s > 0:
+        yield Phase(held_s, 0.0)
     match mode:
         case Open():
             ahead: tuple[int, ...] = ()
-        case Tripped(until=until):
-            yield Phase(max(0, until - now) / SECOND + _latency_s(seen), 0.0)
-            ahead = steps
-        case Probing():
+        case Tripped() | Probing():
             yield Phase(_latency_s(seen), 0.0)
             ahead = steps
         case Ramping(until=until, percent=share):
@@ -149,8 +145,6 @@ def _latency_s(seen: Seen) -> float:
 
 def _words(gate: Gate, seen: Seen, ahead: Sequence[Phase]) -> str:
     """What is assumed."""
-    if gate.control != "running" and len(ahead) < 2:
-        return f"the gate is {gate.control} without an end"
     last = ahead[-1].per_s
     seen_s = "as in the last minute" if seen.started_per_s is not None else "as the limits allow"
     parts = [f"{last:.3g} starts/s {seen_s}"]

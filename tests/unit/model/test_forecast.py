@@ -57,6 +57,23 @@ def test_a_pause_without_an_end_is_never_and_says_so() -> None:
     assert (found.expected_s, found.why) == (None, "the gate is paused without an end")
 
 
+def test_a_pause_without_an_end_says_so_of_a_gate_that_tripped_too() -> None:
+    tripped = open_gate(mode=Tripped(Mono(NOW + 20 * SECOND), 1))
+
+    found = forecast(replace(tripped, control="paused"), Seen(eligible=5), NOW)
+
+    assert (found.expected_s, found.why) == (None, "the gate is paused without an end")
+
+
+def test_a_pause_and_what_an_endpoint_asked_for_pass_side_by_side() -> None:
+    gate = open_gate(Rate(10.0), concurrency=100)
+    held = replace(gate, control="paused", throttled_until=Mono(NOW + 30 * SECOND))
+
+    found = [forecast(held, Seen(eligible=100), NOW, paused_s).expected_s for paused_s in (20, 60)]
+
+    assert found == [40.0, 70.0]
+
+
 def test_what_becomes_due_later_comes_on_top_when_it_is_due() -> None:
     seen = Seen(eligible=100, later=((5.0, 50), (1_000.0, 7)))
 
