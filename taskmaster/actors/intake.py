@@ -180,6 +180,7 @@ class Intake:
         return answer
 
     def refuse_move(self, to: GateName) -> Rejected | None:
+        """Why no task can be moved to a gate, or None."""
         brief = self._book.get(to)
         if brief is None:
             return Rejected("not_found", "to", f"there is no gate {to[:60]!a}", "create it first")

@@ -112,6 +112,9 @@ class Kin:
         return self._ask_above(gate, own, now, sent)
 
     def _first_cause(self, own: Wait, now: Mono) -> Wait:
+        for family in self._above:
+            if family.is_held:
+                return family.holds()
         seen = [family.seen() for family in self._above if family.gate is not None]
         return first_cause(own, seen, now)
 

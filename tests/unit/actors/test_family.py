@@ -327,6 +327,25 @@ def test_a_parent_that_is_left_alone_holds_its_family() -> None:
     assert world.live(main) == Wait("quarantined", gate=HOST)
 
 
+def test_that_a_parent_is_left_alone_is_named_before_what_the_child_itself_waits_for() -> None:
+    """Semantics 10."""
+    world = World()
+    world.endpoint.takes_s = 30
+
+    async def main(node: Node) -> list[Wait | None]:
+        await open_gate(node, settings(), HOST)
+        await open_gate(node, below(HOST, concurrency=1), A)
+        await submit(node, 2, gate=A)
+        await asyncio.sleep(1)
+        before = waits(node, A)
+        node.gates.leave_alone(HOST, CAUSE)
+        await submit(node, gate=A)
+        await asyncio.sleep(1)
+        return [before, waits(node, A)]
+
+    assert world.live(main) == [Wait("slot"), Wait("quarantined", gate=HOST)]
+
+
 # --- settings ----------------------------------------------------------------------------------
 
 
