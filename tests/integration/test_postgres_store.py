@@ -500,6 +500,19 @@ def test_an_index_that_is_wrong_is_found(url: str) -> None:
         assert [found.table for found in reader.check_index()] == ["gate"]
 
 
+def test_a_constraint_that_the_index_did_not_foresee_refuses_one_append(url: str) -> None:
+    with PostgresStore.open(url) as store, store.reader() as reader:
+        store.commit([submission("a")])
+        store.rebuild()  # nothing of it is remembered
+        ask(url, "DELETE FROM task")
+
+        results = store.commit([submission("b"), submission("a"), submission("c")])
+
+        conflict = VersionConflict(Stream("task-a"), Version(1))
+        assert results == [Committed(Position(2)), conflict, Committed(Position(3))]
+        assert reader.position() == 3
+
+
 def test_events_lie_in_the_day_of_their_task(url: str) -> None:
     [(today,)] = ask(url, "SELECT floor(extract(epoch FROM now()) / 86400)::int")
     assert isinstance(today, int)
