@@ -239,9 +239,9 @@ class Changes(Struct):
     Apply in the order of the fields: `cleared` before `outcomes`, these before `forgotten`;
     `keys` before `key_ends`, which apply only where the key still belongs to the task. `lanes`
     names every lane in which something moved, though its sum be 0: its next due time is that of
-    the task rows once they are written. `altered` are those of `changed` of which the gate, the
-    URL or the priority is another; `bulk_moves` are about bulks that
-    have a row, without their numbers.
+    the task rows once they are written. `altered` are those of the two of which the gate,
+    the URL or the priority is another; `bulk_moves` are about bulks that have a row, without their
+    numbers.
     """
 
     submitted: list[TaskEntry] = field(default_factory=list[TaskEntry])
