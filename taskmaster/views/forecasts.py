@@ -39,7 +39,8 @@ async def make(node: Node, view: GateView, history: History) -> Forecast:
     gate = view.live or await fold_gate(node, view.row.gate)
     ahead = await node.reader.ahead(view.row.gate, view.now, minutes=AHEAD_MINUTES)
     seen = seen_of(history, ahead, view.now)
-    paused_until = view.row.paused_until
+    left_alone = view.quarantine
+    paused_until = left_alone.until if left_alone is not None else view.row.paused_until
     paused_s = None if paused_until is None else max(0, paused_until - view.now) / SECOND
     return forecast(gate, seen, node.ports.clock.mono(), paused_s)
 

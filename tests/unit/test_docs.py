@@ -83,6 +83,14 @@ def test_the_metrics_are_those_that_are_shown() -> None:
     assert _named("metrics.md") == shown
 
 
+def test_the_rules_of_alerts_ask_for_metrics_that_there_are() -> None:
+    rules = (ROOT / "deploy" / "alerts.rules.yml").read_text("utf-8")
+    asked = re.findall(r"expr:.*?(taskmaster_\w+)", rules)
+
+    assert asked
+    assert set(asked) <= _named("metrics.md")
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_command_exists(page: Path) -> None:
     for name, verb in COMMAND.findall(page.read_text("utf-8")):
