@@ -155,8 +155,8 @@ class Intake:
 
     async def _count(self, gate: GateName, brief: Brief) -> None:
         now = self._ports.clock.wall()
-        if now < brief.counted_at + BACKLOG_AGE_NS:
-            return
+        if now < brief.counted_at + BACKLOG_AGE_NS or self._ports.store.is_away:
+            return  # where the store is away no answer would come, and it is refused all the same
         rows = await self._ports.reader.gate_rows([gate])
         brief.counted_at = now
         brief.waiting = rows[0].counts.get("waiting", 0) if rows else 0

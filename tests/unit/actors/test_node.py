@@ -4,6 +4,7 @@ import asyncio
 from itertools import pairwise
 
 import pytest
+from msgspec.structs import replace
 
 from taskmaster.actors.intake import Accepted, Replayed
 from taskmaster.actors.journal import Refused
@@ -548,6 +549,26 @@ def test_while_the_store_is_away_submissions_are_refused_and_the_rest_goes_on_af
     assert world.live(main) == Refused("disk is full")
     assert len(world.endpoint.sent) == 3
     assert {world.row(sent.task).state for sent in world.endpoint.sent} == {"succeeded"}
+
+
+def test_a_store_that_is_away_is_not_asked_how_much_waits() -> None:
+    """Whoever submits hears at once that it is away, also where `max_backlog` bounds the gate."""
+    world = World()
+
+    async def never(_names: object) -> None:
+        await asyncio.sleep(3600)
+
+    async def main(node: Node) -> object:
+        await open_gate(node, replace(settings(), max_backlog=5))
+        await submit(node, delay_ns=SECOND)
+        world.trouble = [NotStored("disk is full")] * 100
+        await asyncio.sleep(2)  # its start cannot be stored
+        vars(world)["gate_rows"] = never
+        wish = SubmitTask(gate=NAME, request=Request("http://127.0.0.1/"))
+        async with asyncio.timeout(1):
+            return await node.intake.submit([wish], CAUSE)
+
+    assert world.live(main) == [Refused("disk is full")]
 
 
 def test_an_unknown_outcome_of_a_commit_ends_the_process() -> None:
