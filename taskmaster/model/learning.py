@@ -126,15 +126,17 @@ class Window:
     def per_s(self, now: Mono) -> float:
         """Attempts that ended in a second, in this window or the one before: a window in which
         the gate was told to wait is the emptier one."""
-        length_ns = self.length_ns(now)
-        here = self.ended * SECOND / length_ns if length_ns else 0.0
-        return max(here, self._per_s_before)
+        return max(self._ended_per_s(now), self._per_s_before)
 
     def go_on(self, now: Mono, *, used: bool) -> None:
         """Begin the next one; time in which a learned rate was `used` is summed up."""
-        self._per_s_before = self.ended * SECOND / self.length_ns(now) if self.opened_at else 0.0
+        self._per_s_before = self._ended_per_s(now)
         self.used_ns += self.length_ns(now) if used else 0
         self._empty()
+
+    def _ended_per_s(self, now: Mono) -> float:
+        length_ns = self.length_ns(now)
+        return self.ended * SECOND / length_ns if length_ns else 0.0
 
     def clear(self) -> None:
         """Begin anew, knowing nothing."""

@@ -82,6 +82,15 @@ def test_what_was_told_to_wait_does_not_look_slow() -> None:
     assert event.top == 200
 
 
+def test_a_window_that_opened_as_the_clock_began_counts_too() -> None:
+    seen = Window()
+    for _ in range(100):
+        seen.add(succeeded(), 1, Mono(0))
+    seen.go_on(Mono(SECOND // 2), used=False)
+
+    assert seen.per_s(Mono(SECOND)) == 200
+
+
 def test_attempts_from_before_the_cut_do_not_cut_again() -> None:
     first = quota(step(Quota(), window(100, 5), 0.5))
 
