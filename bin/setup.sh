@@ -117,9 +117,9 @@ last_error() { grep . "$report" | tail -n 1; }
 
 # --- What the tests meet for real --------------------------------------------------------------
 
-# Erlang's supervisor is the reference of ours; bash, zsh and fish are completed in. They are asked for
-# once, where that needs no password and no patience; without them the tests replay what OTP 25 did,
-# and say which shells they passed over.
+# Erlang's supervisor is the reference of ours; bash, zsh and fish are completed in. They are asked
+# for once, where that needs no password and no patience; without them the tests replay what OTP 25
+# did, and say which shells they passed over.
 want_peers() {
     missing=$(missing_peers)
     if [ -z "$missing" ] || ! mkdir "$venv/peers.asked" 2>/dev/null; then return; fi

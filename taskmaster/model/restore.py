@@ -33,11 +33,11 @@ def restore(name: GateName, events: tuple[tuple[int, GateEvent], ...], traffic: 
     pending = traffic.tats_position > 0
     for position, event in events:
         if pending and gate is not None and position > traffic.tats_position:
-            gate, pending = replace(gate, tats=traffic.tats), False
+            gate, pending = _at_newest_start(gate, traffic.tats), False
         gate = evolve(gate, event, name)
     assert gate is not None
     if pending:
-        gate = replace(gate, tats=traffic.tats)
+        gate = _at_newest_start(gate, traffic.tats)
     return replace(
         gate,
         in_flight=traffic.in_flight,
@@ -46,3 +46,9 @@ def restore(name: GateName, events: tuple[tuple[int, GateEvent], ...], traffic: 
         failed=sum(bucket.failed for bucket in traffic.buckets),
         throttled_until=traffic.throttled_until,
     )
+
+
+def _at_newest_start(gate: Gate, tats: tuple[Mono, ...]) -> Gate:
+    """A start whose actor crashed first is written with its end, maybe under other rates than it
+    was granted at. It was never sent, so what was spent until then holds."""
+    return replace(gate, tats=tats) if len(tats) == len(gate.tats) else gate

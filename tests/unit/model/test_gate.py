@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from taskmaster.events.types import (
     MILLISECOND,
+    MINUTE,
     SECOND,
     GateClosed,
     GateDrained,
@@ -579,6 +580,19 @@ def test_a_gate_that_never_started_anything_has_the_buckets_it_was_opened_with()
     opened = GateOpened(at=NOW, mono=MONO, settings=settings(Rate(1.0)))
 
     assert restore(NAME, ((4, opened),), Traffic()).tats == (MONO,)
+
+
+def test_a_start_that_is_written_late_under_other_rates_counts_for_nothing() -> None:
+    """Its actor crashed before it was durable, so it was never sent."""
+    opened = GateOpened(at=NOW, mono=MONO, settings=settings(Rate(1.0)))
+    two = settings(Rate(1.0), Rate(100.0, MINUTE))
+    changed = GateLimitsChanged(at=NOW, mono=MONO, settings=two)
+    late = Traffic(tats=(mono(7),), tats_position=3)
+
+    gate = restore(NAME, ((1, opened), (2, changed)), late)
+
+    assert gate.tats == (MONO, MONO)
+    assert isinstance(admit(gate, MONO), Grant)
 
 
 def test_a_lookahead_is_50_ms() -> None:
