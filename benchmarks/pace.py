@@ -1,6 +1,6 @@
 """How much of its rate a gate with a backlog uses, and whether any window holds more than allowed.
 
-    python -m benchmarks.pace [--rates 1,10,100,500,1000,2000] [--kill 1000] [--seconds 10]
+    python -m benchmarks.pace [--rates 1,10,50,100,500,1000,2000] [--kill 1000] [--seconds 10]
 
 Each rate has the default burst and a node process of its own; an instant is the monotonic clock at
 the call into the client. In every window of length T there may be `burst + rate * T`; all windows
@@ -56,7 +56,7 @@ class Recording:
 
 def main() -> None:
     arguments = parser(__doc__)
-    arguments.add_argument("--rates", default="1,10,100,500,1000,2000")
+    arguments.add_argument("--rates", default="1,10,50,100,500,1000,2000")
     arguments.add_argument("--kill", type=int, default=1_000, help="at this rate")
     arguments.add_argument("--seconds", type=float, default=10)
     arguments.add_argument("--child", nargs=2, help=argparse.SUPPRESS)

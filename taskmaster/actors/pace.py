@@ -12,10 +12,10 @@ from taskmaster.actors.ports import Clock
 from taskmaster.events.types import Mono
 from taskmaster.model.limits import Allowed, carried_tats, spend
 
-SEND_NS = 50_000
+SEND_NS = 100_000
 """Between the instant that is spent and the client's write lies a little time, more for one start
 than for the next: each leaves so much later than its token. That costs no rate but where the burst
-is 1, and there 0.25 % of 50/s."""
+is 1, and there 0.5 % of 50/s."""
 
 
 class Leaver(Protocol):
