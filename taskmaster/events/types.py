@@ -596,7 +596,6 @@ class GateLimitLearned(Event, frozen=True, kw_only=True):
     limit: float
     base_ns: int
     why: LearnCause
-    cautious: bool = False
     measure_at: Mono = Mono(0)
     back_to: float = 0.0
     before: float = 0.0

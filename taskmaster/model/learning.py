@@ -5,11 +5,12 @@ step of the limit is an event with the numbers that led to it.
 
 Source: TCP Vegas (Brakmo, Peterson 1995) as in Netflix's concurrency-limits, on medians of windows
 instead of single round trips, with halving on errors. Of a limit of L, `q = L * (1 - base/median)`
-attempts stand in a queue somewhere; L rises while they are few and the limit is used.
+attempts stand in a queue somewhere; L rises while they are few and the limit is used, by half at
+most at a time.
 """
 
 from collections.abc import Sequence
-from math import log10, sqrt
+from math import ceil, log10, sqrt
 from statistics import median_low
 
 from msgspec import Struct
@@ -37,6 +38,15 @@ MEASURE_NS = 10 * MINUTE
 MEASURE_SOON_NS = 20 * SECOND
 """After a start, an outage, or a measurement that found a lower base: what is first measured is
 often an endpoint that was still cold, or crowded."""
+BASE_ENDS = 4
+"""Fewer say nothing of the base; a limit of 1 makes windows of two. With 8, which a limit of 3
+never has, an endpoint that works on one at a time was first measured in a crowd of 4."""
+DOUBT = 1.5
+"""How many times `sqrt(n) / 2` ranks above the middle of n durations the true median may lie: with
+1.5 it is above in 1 window of 15."""
+SETTLED_AFTER = 2
+"""Medians at the lower limit until it is measured: what ends sooner was open, or stood in a queue,
+beside what the higher one had let in, and says how long an attempt takes in a crowd."""
 BASE_SHIFT = 0.05
 """A base that moved by less is not worth an event."""
 
@@ -44,20 +54,20 @@ BASE_SHIFT = 0.05
 class Learned(Struct, frozen=True, gc=False):
     """A learned limit. `base_ns` is the duration of an attempt that waits for nobody, 0: unknown.
 
-    `cautious`: after an outage, until something speaks against more. `back_to` is the limit to
-    return to while the base is measured, else 0.
+    `back_to` is the limit to return to while the base is measured, else 0. It is measured from
+    `settled_at` on.
     """
 
     limit: float = float(FIRST)
     base_ns: int = 0
-    cautious: bool = False
     measure_at: Mono = Mono(0)
     back_to: float = 0.0
+    settled_at: Mono = Mono(0)
 
 
 def reopened(adaptive: Adaptive) -> Learned:
     """Where learning begins again after an outage: at the least."""
-    return Learned(limit=float(adaptive.min), cautious=True)
+    return Learned(limit=float(adaptive.min))
 
 
 def most(adaptive: Adaptive, concurrency: int) -> int:
@@ -73,7 +83,10 @@ def open_at_once(adaptive: Adaptive, learned: Learned, concurrency: int) -> int:
 
 def learned_of(event: GateLimitLearned) -> Learned:
     """The state after a step."""
-    return Learned(event.limit, event.base_ns, event.cautious, event.measure_at, event.back_to)
+    settled_at = event.mono + SETTLED_AFTER * event.median_ns if event.back_to else 0
+    return Learned(
+        event.limit, event.base_ns, event.measure_at, event.back_to, settled_at=Mono(settled_at)
+    )
 
 
 class Window:
@@ -160,34 +173,20 @@ def learn(  # the whole of what a step depends on
     u: float,
 ) -> GateLimitLearned | None:
     """What a complete window changes, or None. `u` from [0, 1) spreads the measurements."""
-    lg = max(1.0, log10(learned.limit))
-    median_ns = _median(window.durations)
-    base_ns = _base(adaptive, learned, window.durations, median_ns)
-    queued = _queued(learned.limit, base_ns, median_ns)
-    busy = window.busiest >= BUSY * learned.limit
-    errors = window.errors
-    step, why = _step(adaptive, learned, window, queued=queued, lg=lg, busy=busy)
-    after = replace(learned, limit=learned.limit + step, base_ns=base_ns)
-    if learned.cautious:
-        steep = max(learned.limit + 1, 1.5 * learned.limit)
-        spoke = why in {"errors", "queue"}
-        after = replace(after, limit=min(after.limit, steep), cautious=not spoke)
+    errors, opened_at = window.errors, window.opened_at or 0
+    if opened_at < learned.settled_at and not errors:
+        return None
+    median_ns = median_low(window.durations) if window.durations else 0
+    base_ns = _base(adaptive, learned, window.durations)
     if learned.back_to:
-        found_lower = 0 < base_ns < learned.base_ns * (1 - BASE_SHIFT)
-        soon_at = _spread(now, MEASURE_SOON_NS, u) if found_lower else learned.measure_at
-        after = replace(after, limit=learned.back_to, back_to=0.0, measure_at=soon_at)
-        why = "measured"
-    elif adaptive.by == "latency" and busy and not errors and learned.base_ns:
-        if not learned.measure_at:
-            after = replace(after, measure_at=_spread(now, MEASURE_SOON_NS, u))
-        elif now >= learned.measure_at:
-            after = replace(
-                after,
-                limit=learned.limit / 2,
-                back_to=learned.limit,
-                measure_at=_spread(now, MEASURE_NS, u),
-            )
-            why = "measure"
+        after, why = _measured(learned, base_ns, errors, now, u)
+    else:
+        busy = window.busiest >= BUSY * int(learned.limit)  # of a limit of 1.9 one may be open
+        queued = _queued(learned.limit, base_ns, median_ns)
+        step, why = _step(adaptive, learned.limit, window, queued=queued, busy=busy)
+        after = replace(learned, limit=learned.limit + step, base_ns=base_ns)
+        if adaptive.by == "latency" and busy and not errors and learned.base_ns:
+            after, why = _in_time_measured(learned, after, why, now, u)
     cap = most(adaptive, concurrency)
     after = replace(after, limit=float(min(max(after.limit, adaptive.min, 1), cap)))
     if not _differs(learned, after):
@@ -197,7 +196,6 @@ def learn(  # the whole of what a step depends on
         mono=now,
         limit=after.limit,
         base_ns=after.base_ns,
-        cautious=after.cautious,
         measure_at=after.measure_at,
         back_to=after.back_to,
         why=why,
@@ -210,25 +208,53 @@ def learn(  # the whole of what a step depends on
     )
 
 
-def _median(durations: Sequence[int]) -> int:
-    return median_low(durations) if durations else 0
-
-
-def _base(adaptive: Adaptive, learned: Learned, durations: Sequence[int], median_ns: int) -> int:
-    """The lowest of the medians, each taken for as much as it may be in truth: that of n durations
-    is off by about `1/sqrt(n)` of itself.
+def _base(adaptive: Adaptive, learned: Learned, durations: Sequence[int]) -> int:
+    """The lowest of the medians, each taken for as much as it may be in truth.
 
     As they are, the lowest of many small windows is far too low, every attempt looks queued, and
     the limit stays where it is: two quick answers out of a window of two once held an endpoint of
     12 slots at 6 attempts.
     """
-    if adaptive.by == "errors" or len(durations) < WINDOW_ENDS:
+    if adaptive.by == "errors" or len(durations) < BASE_ENDS:
         return learned.base_ns
-    at_most_ns = int(median_ns * (1 + 1 / sqrt(len(durations))))
+    at_most_ns = _median_at_most(durations)
     if learned.back_to or not learned.base_ns:
         return at_most_ns
     lower = at_most_ns < learned.base_ns * (1 - BASE_SHIFT)
     return at_most_ns if lower else learned.base_ns
+
+
+def _median_at_most(durations: Sequence[int]) -> int:
+    """The upper end of the median's confidence interval by ranks, right for every distribution:
+    with a fixed part of the median, durations as wide as exponential ones held an endpoint of 33
+    slots at 6 attempts."""
+    count = len(durations)
+    rank = ceil((count + DOUBT * sqrt(count)) / 2)
+    return sorted(durations)[min(rank, count) - 1]
+
+
+def _in_time_measured(
+    learned: Learned, after: Learned, why: LearnCause, now: Mono, u: float
+) -> tuple[Learned, LearnCause]:
+    """Half of the limit once it is time to measure the base; soon after it was first known."""
+    if not learned.measure_at:
+        return replace(after, measure_at=_spread(now, MEASURE_SOON_NS, u)), why
+    if now < learned.measure_at:
+        return after, why
+    half = replace(after, limit=learned.limit / 2, back_to=learned.limit)
+    return replace(half, measure_at=_spread(now, MEASURE_NS, u)), "measure"
+
+
+def _measured(
+    learned: Learned, base_ns: int, errors: int, now: Mono, u: float
+) -> tuple[Learned, LearnCause]:
+    """The limit as it was, with the base that was found. With errors even half was too much: it
+    stays there, and the base is what it was."""
+    if errors:
+        return replace(learned, back_to=0.0, settled_at=Mono(0)), "errors"
+    found_lower = 0 < base_ns < learned.base_ns * (1 - BASE_SHIFT)
+    again_at = _spread(now, MEASURE_SOON_NS, u) if found_lower else learned.measure_at
+    return Learned(learned.back_to, base_ns, again_at), "measured"
 
 
 def _queued(limit: float, base_ns: int, median_ns: int) -> float:
@@ -237,31 +263,30 @@ def _queued(limit: float, base_ns: int, median_ns: int) -> float:
     return max(0.0, limit * (1 - base_ns / median_ns))
 
 
-def _step(  # the numbers of one window
-    adaptive: Adaptive,
-    learned: Learned,
-    window: Window,
-    *,
-    queued: float,
-    lg: float,
-    busy: bool,
+def _step(
+    adaptive: Adaptive, limit: float, window: Window, *, queued: float, busy: bool
 ) -> tuple[float, LearnCause]:
-    """By how much the limit moves, and why."""
+    """By how much the limit moves, and why.
+
+    Of a small limit a part is enough, or too many: less than six can never have six in a queue.
+    """
     ends = len(window.durations) + window.errors
+    lg = max(1.0, log10(limit))
     if window.errors >= FEW_ERRORS or (window.errors and 2 * window.errors >= ends):
-        return -learned.limit / 2, "errors"
+        return -limit / 2, "errors"
     if window.errors:
         return -lg, "errors"
     if window.throttled:
         return -lg, "throttled"
     if not busy:  # what is in flight is bounded by something else, so the limit has no say in it
         return 0.0, "spare"
-    if queued > 6 * lg:
-        return -max(lg, (queued - 6 * lg) / 4), "queue"
-    if queued >= 3 * lg:
+    enough, too_many = min(3 * lg, limit / 2), min(6 * lg, 3 * limit / 4)
+    if queued > too_many:
+        return -max(lg, (queued - too_many) / 4), "queue"
+    if queued >= enough:
         return 0.0, "spare"
     if adaptive.by == "latency" and queued <= lg:
-        return 6 * lg, "spare"
+        return min(6 * lg, max(1.0, limit / 2)), "spare"
     return lg, "spare"
 
 
@@ -274,7 +299,6 @@ def _differs(before: Learned, after: Learned) -> bool:
     return (
         int(after.limit) != int(before.limit)
         or after.base_ns != before.base_ns
-        or after.cautious != before.cautious
         or after.back_to != before.back_to
         or (not before.measure_at and after.measure_at > 0)
     )

@@ -20,8 +20,8 @@ LOOKAHEAD_NS = 50 * MILLISECOND
 GRANT_LIFETIME_NS = SECOND
 """A grant that is not sent this long after its slot is void."""
 DEFAULT_BURST_NS = 20 * MILLISECOND
-"""Wake-ups come late; a burst of this much time keeps 99 % of the rate. At 50/s it is one start, and
-keeps 98 %."""
+"""Wake-ups come late; a burst of this much time keeps 99 % of the rate. At 50/s it is one start,
+and keeps 98 %."""
 
 
 class Spacing(Struct, frozen=True, gc=False):
