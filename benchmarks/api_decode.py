@@ -15,6 +15,7 @@ import msgspec
 from taskmaster.api.answers import BatchItem
 from taskmaster.api.batch import CHUNK, decide
 from taskmaster.api.bodies import TaskIn
+from taskmaster.api.reading import BodyReader
 from taskmaster.delivery.addresses import EgressRules
 from taskmaster.delivery.egress import Egress
 
@@ -57,12 +58,13 @@ def measured(name: str, body: bytes) -> str:
     api: Any = SimpleNamespace(egress=egress, opened={"https~api.example.com~443"})
     typed = msgspec.json.Decoder(list[TaskIn])
     raw = msgspec.json.Decoder(list[msgspec.Raw])
+    reader = BodyReader(TaskIn)
     raws = raw.decode(body)
     task_id = "01a20cf6-d920-761b-84f5-b7115461876a"
 
     def chunks() -> None:
         for first in range(0, TASKS, CHUNK):
-            decide(api, raws[first : first + CHUNK], first)
+            decide(api, map(reader.decode, raws[first : first + CHUNK]), first)
 
     def answer() -> None:
         msgspec.json.encode([BatchItem(i, 201, task_id, "bench") for i in range(TASKS)])

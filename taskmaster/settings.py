@@ -7,7 +7,7 @@ Rules of residence: imports `errors` and `units` only. Where each value came fro
 
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -37,6 +37,18 @@ class Http(Struct, frozen=True, forbid_unknown_fields=True):
     port: int = 8123
     names: tuple[str, ...] = ()
     keys_file: str = ""
+
+
+class Grpc(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the API is served over gRPC; nowhere without a port. `tls_cert` and `tls_key` are the
+    server's, `client_ca` signs those of callers, who need one then: all PEM, from files by
+    `tls_cert_file` and so on."""
+
+    host: str = "127.0.0.1"
+    port: int | None = None
+    tls_cert: str = ""
+    tls_key: str = ""
+    client_ca: str = ""
 
 
 class Egress(Struct, frozen=True, forbid_unknown_fields=True):
@@ -76,6 +88,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
 
     store: str = "taskmaster.db"
     http: Http = Http()
+    grpc: Grpc = Grpc()
     egress: Egress = Egress()
     delivery: Delivery = Delivery()
     signing: dict[str, str] = {}
@@ -113,6 +126,7 @@ class Shown(Struct, frozen=True):
 
 SECTIONS: dict[str, tuple[str, ...]] = {
     "http": Http.__struct_fields__,
+    "grpc": Grpc.__struct_fields__,
     "egress": Egress.__struct_fields__,
     "delivery": Delivery.__struct_fields__,
     "alerts": Alerts.__struct_fields__,
@@ -125,6 +139,8 @@ NAMES: tuple[str, ...] = (
     *(f"{section}.{key}" for section, keys in SECTIONS.items() for key in keys),
 )
 LISTS = frozenset({"http.names", "egress.allow"})
+PEM = frozenset({"grpc.tls_cert", "grpc.tls_key", "grpc.client_ca"})
+"""Too long to show, and one of them a secret."""
 
 
 def load(
@@ -163,6 +179,8 @@ def show(loaded: Loaded) -> tuple[Shown, ...]:
             value = MASKED
         elif key:
             value = getattr(value, key)
+        if name in PEM and value:
+            value = MASKED
         text = ", ".join(value) if name in LISTS else str(value)
         shown.append(Shown(name, _without_password(text), origin))
     return tuple(shown)
@@ -241,7 +259,9 @@ def _variable(name: str) -> str:
 def _from_flags(flags: Mapping[str, object]) -> Found:
     for name, value in flags.items():
         if value is not None:
-            yield _known(name, value, "flag --" + name.rpartition(".")[2].replace("_", "-"))
+            section, _, key = name.rpartition(".")
+            flag = f"grpc-{key}" if section == "grpc" else key
+            yield _known(name, value, "flag --" + flag.replace("_", "-"))
 
 
 def _known(name: str, value: object, origin: str) -> tuple[str, object, str]:
@@ -317,6 +337,7 @@ def _refuse(settings: Settings, origins: dict[str, str]) -> None:
         raise bad("http.port", f"must be 0 to 65535 (it is {settings.http.port})", "change it")
     if not settings.http.host:
         raise bad("http.host", "is empty", "give an address, such as 127.0.0.1")
+    _refuse_grpc(settings.grpc, bad)
     if not 1 <= settings.delivery.in_flight <= 100_000:
         raise bad(
             "delivery.in_flight",
@@ -333,6 +354,18 @@ def _refuse(settings: Settings, origins: dict[str, str]) -> None:
     grace_ns = parse_duration(settings.shutdown.grace)
     if grace_ns is None or not 0 <= grace_ns <= MAX_GRACE_NS:
         raise bad("shutdown.grace", "must be 0 s to 1 h", 'give a duration, such as "30s"')
+
+
+def _refuse_grpc(grpc: Grpc, bad: Callable[[str, str, str], InvalidFieldError]) -> None:
+    if not 0 <= (grpc.port or 0) <= 65_535:
+        raise bad("grpc.port", f"must be 0 to 65535 (it is {grpc.port})", "change it")
+    if not grpc.host:
+        raise bad("grpc.host", "is empty", "give an address, such as 127.0.0.1")
+    if bool(grpc.tls_cert) != bool(grpc.tls_key):
+        missing = "grpc.tls_key" if grpc.tls_cert else "grpc.tls_cert"
+        raise bad(missing, "is missing", f"give {missing}_file too, or neither of the two")
+    if grpc.client_ca and not grpc.tls_cert:
+        raise bad("grpc.client_ca", "needs TLS", "give grpc.tls_cert_file and grpc.tls_key_file")
 
 
 def _bad(name: str, what: str, remedy: str) -> InvalidFieldError:

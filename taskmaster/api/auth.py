@@ -29,16 +29,16 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def refuse_open_bind(host: str, keys: KeyRing) -> None:
-    """Do not serve beyond this machine without keys.
+def refuse_open_bind(host: str, keys: KeyRing, field: str = "http.host") -> None:
+    """Do not serve beyond this machine without keys; `field` is the setting that says where.
 
     Raises:
         InvalidFieldError: that was asked for.
     """
     if keys.is_empty and not is_loopback(host):
         raise InvalidFieldError(
-            f"http.host is {host}, which others can reach, and there is no API key",
-            field="http.host",
+            f"{field} is {host}, which others can reach, and there is no API key",
+            field=field,
             remedy="make one with `taskmaster key create NAME`, or listen on 127.0.0.1",
         )
 
@@ -63,7 +63,19 @@ class Guard:
             return ANONYMOUS
         if path in WITHOUT_KEY:
             return ANONYMOUS
-        scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+        return self._named(headers.get(b"authorization", b"").decode("latin-1"), now)
+
+    def caller(self, authorization: str, *, now: Wall, mono: Mono) -> str:
+        """The author of what a call asks for that no browser can make.
+
+        Raises:
+            ProblemError: it may not come in.
+        """
+        self._keys.look(mono)
+        return ANONYMOUS if self._keys.is_empty else self._named(authorization, now)
+
+    def _named(self, authorization: str, now: Wall) -> str:
+        scheme, _, token = authorization.partition(" ")
         token = token.strip()
         if scheme.lower() != "bearer" or not token:
             raise _unauthenticated("no API key is given")

@@ -7,7 +7,7 @@ waits for those before it; so does one that brings a gate into being.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -55,20 +55,18 @@ class Decided(Struct):
     """A chunk after its turn: the wishes with their places, and what was refused at once."""
 
     first: int
-    count: int
     refused: list[BatchItem]
     implicit: list[tuple[int, SubmitTask]]
     explicit: list[tuple[int, SubmitTask]]
     is_ordered: bool = False
 
 
-def decide(api: Api, raws: list[Raw], first: int) -> Decided:
-    """Read a chunk's items; nothing is stored yet."""
-    chunk = Decided(first, len(raws), [], [], [])
-    egress, decode = api.egress, _task.decode
+def decide(api: Api, tasks: Iterable[TaskIn | Problem], first: int) -> Decided:
+    """Judge a chunk's items, the first of which is `first`; nothing is stored yet."""
+    chunk = Decided(first, [], [], [])
+    egress = api.egress
     implicit, explicit = chunk.implicit, chunk.explicit
-    for index, raw in enumerate(raws, first):
-        task = decode(raw)
+    for index, task in enumerate(tasks, first):
         if isinstance(task, Problem):
             chunk.refused.append(refused_item(index, task))
             continue
@@ -207,7 +205,7 @@ def _items_of(content: bytes) -> list[Raw]:
 
 async def _chunks(api: Api, raws: list[Raw]) -> AsyncIterator[Decided]:
     for first in range(0, len(raws), CHUNK):
-        yield decide(api, raws[first : first + CHUNK], first)
+        yield decide(api, map(_task.decode, raws[first : first + CHUNK]), first)
 
 
 # --- NDJSON -----------------------------------------------------------------------------------
@@ -276,19 +274,8 @@ _LONG_LINE = problem(
 
 
 def _decide_lines(api: Api, part: list[Raw | None], first: int) -> Decided:
-    if None not in part:
-        return decide(api, [line for line in part if line is not None], first)
-    chunk = Decided(first, len(part), [], [], [])
-    for index, line in enumerate(part, first):
-        if line is None:
-            chunk.refused.append(refused_item(index, _LONG_LINE))
-            continue
-        one = decide(api, [line], index)
-        chunk.refused += one.refused
-        chunk.implicit += one.implicit
-        chunk.explicit += one.explicit
-        chunk.is_ordered = chunk.is_ordered or one.is_ordered
-    return chunk
+    tasks = (_LONG_LINE if line is None else _task.decode(line) for line in part)
+    return decide(api, tasks, first)
 
 
 class _LinesResponse(Response):

@@ -155,6 +155,11 @@ def problem(
     return Problem(f"/docs/problems#{code}", about.title, status or about.status, text, errors)
 
 
+def code_of(found: Problem) -> str:
+    """The code of a problem, the key of `CODES`."""
+    return found.type.partition("#")[2]
+
+
 def stop(
     code: str,
     detail: str,

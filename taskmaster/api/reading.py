@@ -95,6 +95,13 @@ class BodyReader(Generic[T]):
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
             return unreadable(error)
 
+    def convert(self, plain: dict[str, object]) -> T | Problem:
+        """A value from what is no JSON any more, or why not."""
+        try:
+            return msgspec.convert(plain, self.shape)
+        except msgspec.ValidationError as error:
+            return _misfit(self.shape, str(error))
+
 
 def unreadable(error: Exception) -> Problem:
     """What the JSON parser stumbled over, in its words."""

@@ -13,7 +13,9 @@ import signal
 import socket
 import sys
 from collections.abc import Generator
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 import uvicorn
@@ -27,6 +29,7 @@ from taskmaster.actors.node import Node
 from taskmaster.actors.supervisor import Crashed, GaveUp, Incident, Restarted
 from taskmaster.api.app import make_app
 from taskmaster.api.auth import is_loopback, refuse_open_bind
+from taskmaster.api.edge import Edge
 from taskmaster.api.keys import KeyRing, key_file
 from taskmaster.api.logs import set_up_logs
 from taskmaster.delivery.addresses import EgressRules
@@ -39,8 +42,11 @@ from taskmaster.delivery.sender import Sender
 from taskmaster.errors import InvalidFieldError, StoreUnavailableError
 from taskmaster.events.store import shown_store
 from taskmaster.events.types import SECOND, GateName
-from taskmaster.settings import Settings
+from taskmaster.settings import Grpc, Settings
 from taskmaster.supervision.watchdog import Hang, Watchdog
+
+if TYPE_CHECKING:
+    from taskmaster.grpc_api.server import GrpcServer
 
 SWITCH_INTERVAL_S = 0.0005
 """Python's default of 5 ms lets a computing thread hold up a commit for half a second."""
@@ -50,6 +56,7 @@ EXIT_STORE_UNKNOWN = 75
 """EX_TEMPFAIL: start it again."""
 EXIT_AT_ONCE = 130
 BACKLOG = 2048
+GRPC = "taskmaster.grpc_api.server"
 
 
 class _Uvicorn(uvicorn.Server):
@@ -72,6 +79,9 @@ def serve(settings: Settings) -> int:
     http = settings.http
     ring = KeyRing(Path(http.keys_file) if http.keys_file else key_file(settings.store))
     refuse_open_bind(http.host, ring)
+    if settings.grpc.port is not None:
+        refuse_open_bind(settings.grpc.host, ring, "grpc.host")
+        import_module(GRPC)  # takes 0.2 s: here, where no watchdog looks
     listener = _listen(http.host, http.port)
     try:
         return uvloop.run(_serve(settings, ring, listener))
@@ -104,7 +114,9 @@ def _listen(host: str, port: int) -> socket.socket:
 async def _serve(settings: Settings, ring: KeyRing, listener: socket.socket) -> int:
     log = structlog.get_logger()
     # a server that others cannot reach may be used to call what runs beside it
-    loopback = is_loopback(settings.http.host)
+    loopback = is_loopback(settings.http.host) and (
+        settings.grpc.port is None or is_loopback(settings.grpc.host)
+    )
     egress = Egress(EgressRules(allow=settings.networks, loopback=loopback))
     signers = {GateName(gate): (Signer(key),) for gate, key in settings.signing.items()}
 
@@ -135,15 +147,33 @@ async def _serve(settings: Settings, ring: KeyRing, listener: socket.socket) -> 
     await local.node.start()
     watchdog = Watchdog(report=lambda hang: _tell_hang(local.node, hang), fatal=fatal)
     watchdog.start()
+    try:
+        await _serve_calls(settings, ring, local.node, egress, listener, stopping)
+    finally:
+        await local.stop(settings.grace_ns / SECOND)
+        watchdog.stop()
+    return 0
+
+
+async def _serve_calls(
+    settings: Settings,
+    ring: KeyRing,
+    node: Node,
+    egress: Egress,
+    listener: socket.socket,
+    stopping: asyncio.Event,
+) -> None:
+    """Serve over HTTP, and over gRPC where that is asked for, until `stopping` is set."""
+    edge = make_app(
+        node,
+        egress=egress,
+        keys=ring,
+        store=shown_store(settings.store),
+        software=__version__,
+        names=settings.http.names,
+    )
     config = uvicorn.Config(
-        make_app(
-            local.node,
-            egress=egress,
-            keys=ring,
-            store=shown_store(settings.store),
-            software=__version__,
-            names=settings.http.names,
-        ),
+        edge,
         http="httptools",
         ws="none",
         lifespan="off",
@@ -155,20 +185,34 @@ async def _serve(settings: Settings, ring: KeyRing, listener: socket.socket) -> 
         timeout_graceful_shutdown=2,
     )
     server = _Uvicorn(config)
+    grpc_server = _grpc_server(edge, settings.grpc)
     gc.freeze()  # what is here stays; collections need not look at it again
-    host, port = listener.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
     serving = asyncio.ensure_future(server.serve(sockets=[listener]))
-    print(f"listening on http://{shown}:{port}", file=sys.stderr, flush=True)  # noqa: T201
+    if grpc_server is not None:
+        await grpc_server.start()
+        _say_listening("grpc", settings.grpc.host, grpc_server.port)
+    host, port = listener.getsockname()[:2]
+    _say_listening("http", host, port)
     ended = asyncio.ensure_future(stopping.wait())
     await asyncio.wait({serving, ended}, return_when=asyncio.FIRST_COMPLETED)
-    local.node.ports.is_stopping = True  # from here on submissions get 503
-    log.info("node_stopping", in_flight=local.node.slots.taken)
+    node.ports.is_stopping = True  # from here on submissions get 503
+    structlog.get_logger().info("node_stopping", in_flight=node.slots.taken)
     server.should_exit = True
+    if grpc_server is not None:
+        await grpc_server.stop()
     await serving
-    await local.stop(settings.grace_ns / SECOND)
-    watchdog.stop()
-    return 0
+
+
+def _grpc_server(edge: Edge, settings: Grpc) -> "GrpcServer | None":
+    """None: no port is set, and what it takes is not imported."""
+    if settings.port is None:
+        return None
+    return import_module(GRPC).GrpcServer(edge.api, edge.guard, settings)
+
+
+def _say_listening(scheme: str, host: str, port: int) -> None:
+    shown = f"[{host}]" if ":" in host else host
+    print(f"listening on {scheme}://{shown}:{port}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _on_signals() -> asyncio.Event:

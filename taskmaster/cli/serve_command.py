@@ -16,6 +16,7 @@ def serve(
     store: Annotated[str | None, Parameter(name=("--store", "-s"))] = None,
     host: str | None = None,
     port: int | None = None,
+    grpc_port: int | None = None,
     config: Annotated[Path | None, Parameter(env_var="TASKMASTER_CONFIG")] = None,
     view: View = VIEW,
 ) -> int:
@@ -28,12 +29,14 @@ def serve(
         store: The log: a file (taskmaster.db), or postgresql://...; made if there is none.
         host: Where to listen (127.0.0.1).
         port: On which port (8123); 0 is any that is free.
+        grpc_port: On which port gRPC is served, which it is not if this is left out; 0 is any that
+            is free.
         config: A file of settings instead of ./taskmaster.toml or /etc/taskmaster/taskmaster.toml.
     """
     from taskmaster.settings import load
 
     del view
-    flags = {"store": store, "http.host": host, "http.port": port}
+    flags = {"store": store, "http.host": host, "http.port": port, "grpc.port": grpc_port}
     loaded = load(flags, file=config)
     from taskmaster.api.server import serve as run
 

@@ -5,11 +5,13 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
 ROOT = Path(__file__).parents[2]
 LISTENING = re.compile(rb"listening on (http://\S+:(\d+))")
+GRPC = re.compile(rb"listening on grpc://(\S+:\d+)")
 COMMAND = (sys.executable, "-m", "taskmaster.cli.main")
 
 
@@ -23,15 +25,26 @@ def environment(**more: str) -> dict[str, str]:
 class ServerProcess:
     """`taskmaster serve`; ends with the block."""
 
-    def __init__(self, store: Path, *, port: int = 0, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        store: Path,
+        *flags: str,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        """`flags` and `settings` (in the environment) beside the usual ones."""
         self.store = store
         self._log = store.with_suffix(".stderr")
         with self._log.open("wb") as log:
-            flags = ["--store", str(store), "--host", host, "--port", str(port)]
+            flags = ("--store", str(store), "--host", host, "--port", str(port), *flags)
             self.process = subprocess.Popen(
-                [*COMMAND, "serve", *flags], env=environment(), stderr=log, stdout=log
+                [*COMMAND, "serve", *flags],
+                env=environment(**settings or {}),
+                stderr=log,
+                stdout=log,
             )
-        self.url, self.port = "", 0
+        self.url, self.port, self.grpc = "", 0, ""
 
     def __enter__(self) -> Self:
         while not (found := LISTENING.search(self.said())):
@@ -41,6 +54,8 @@ class ServerProcess:
                 continue
             raise AssertionError(self.said().decode())
         self.url, self.port = found[1].decode(), int(found[2])
+        if grpc := GRPC.search(self.said()):  # said before
+            self.grpc = grpc[1].decode()
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,0 +1,1 @@
+"""The messages of gRPC, as `python -m tools.protos` makes them from `proto/`."""
