@@ -6,8 +6,9 @@ a test compares.
 
 import sys
 import sysconfig
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import grpc_tools
 from grpc_tools import protoc
@@ -34,7 +35,8 @@ def write(into: Path) -> int:
 
 
 def _compile(paths: list[Path], *outputs: str) -> int:
-    code: Any = protoc.main(  # pyright: ignore[reportUnknownMemberType]  # it has no types
+    main = cast("Callable[[list[str]], int]", protoc.main)
+    return main(
         [
             "protoc",
             f"--proto_path={SOURCES}",
@@ -44,7 +46,6 @@ def _compile(paths: list[Path], *outputs: str) -> int:
             *map(str, paths),
         ]
     )
-    return int(code)
 
 
 if __name__ == "__main__":
